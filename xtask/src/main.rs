@@ -1,1 +1,73 @@
-fn main() {}
+//! `cargo xtask`: the developer's commands, and the same ones that CI runs.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks on its terminal"
+)]
+
+mod chromium;
+mod dependencies;
+mod hub;
+mod node;
+mod spdx;
+mod step;
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+Usage: cargo xtask <command>
+
+Commands:
+  run [-- <options>]  Build the hub (dev profile: quick to build, not for measuring) and start it at
+                      http://127.0.0.1:8080 with its data under target/. Options go to `tidings serve`.
+  test                Run everything that a change has to pass: formatting, lints, all Rust tests, licences and
+                      banned crates, the page in Chromium, and the checks of its JavaScript.
+  help                Print this text.
+
+`test` needs Node.js 20 or newer with npm, and Chromium: from $CHROMIUM, from PATH, or, as root on Debian,
+installed with apt-get.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        ["run", "--", ref options @ ..] | ["run", ref options @ ..] => {
+            eprintln!("cargo xtask run: {}", hub::run(options));
+            ExitCode::FAILURE
+        }
+        ["test"] => suite::test(),
+        _ => {
+            eprint!(
+                "cargo xtask: no such command: {}\n\n{HELP}",
+                arguments.join(" ")
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the repository, wherever the command was typed.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the root of the repository")
+}
+
+/// Where cargo puts the binaries of this profile: beside this one.
+fn binaries() -> Result<PathBuf, String> {
+    let own = std::env::current_exe()
+        .map_err(|error| format!("find the path of this binary: {error}"))?;
+    Ok(own.with_file_name(""))
+}
+
+fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.args(arguments).current_dir(root());
+    cargo
+}

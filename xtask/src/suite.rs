@@ -1,0 +1,148 @@
+//! `cargo xtask test`: everything that a change has to pass, in one run, with nothing skipped.
+//!
+//! npm and apt-get work in a thread of their own while Rust builds; the steps that need them come last. A step that
+//! fails does not end the run: the list at its end names all that is wrong.
+
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::step::{Count, Step, check, suite, timed};
+use crate::{cargo, chromium, dependencies, node};
+
+const FORMAT: [&str; 3] = ["fmt", "--all", "--check"];
+const DENY: [&str; 6] = ["deny", "--offline", "check", "bans", "licenses", "sources"];
+const CLIPPY: [&str; 7] = [
+    "clippy",
+    "--workspace",
+    "--all-targets",
+    "--locked",
+    "--",
+    "-D",
+    "warnings",
+];
+/// With the test targets, so that it resolves the same features as `TEST` and nothing is built twice.
+const BUILD: [&str; 5] = ["build", "--workspace", "--bins", "--tests", "--locked"];
+const TEST: [&str; 4] = ["test", "--workspace", "--locked", "--no-fail-fast"];
+
+pub(crate) fn test() -> ExitCode {
+    let started = Instant::now();
+    let preparing = thread::spawn(|| (timed(node::install), timed(chromium::find)));
+
+    let mut steps = vec![
+        Step::run("format", || check(cargo(FORMAT))),
+        Step::run("licences and bans", dependencies::check),
+    ];
+    if deny_is_installed() {
+        steps.push(Step::run("cargo deny", || check(cargo(DENY))));
+    }
+    steps.push(Step::run("clippy", || check(cargo(CLIPPY))));
+    let build = Step::run("build", || check(cargo(BUILD)));
+    let built = build.count.good();
+    steps.push(build);
+    steps.push(Step::run("Rust tests", || {
+        suite(cargo(TEST), count_libtest)
+    }));
+
+    let ((packages, npm_took), (browser, apt_took)) =
+        preparing.join().expect("preparing returns its errors");
+    let installed = packages.is_ok();
+    steps.push(Step::ended("npm ci", npm_took, packages));
+    if installed {
+        steps.push(Step::run("Biome", node::biome));
+    }
+    steps.push(Step::ended(
+        "find Chromium",
+        apt_took,
+        browser.clone().map(|_| Count::PASSED),
+    ));
+    if let (true, true, Ok(browser)) = (installed, built, browser) {
+        steps.push(Step::run("page in Chromium", || node::end_to_end(&browser)));
+    }
+    conclude(&steps, started.elapsed())
+}
+
+/// Prints the steps and, as the last line, their sum.
+fn conclude(steps: &[Step], took: Duration) -> ExitCode {
+    println!();
+    let mut total = Count::default();
+    for step in steps {
+        println!("{step}");
+        total.add(step.count);
+    }
+    let failed = total.failed + total.skipped;
+    println!(
+        "\n{} passed, {failed} failed in {} s",
+        total.passed,
+        took.as_secs()
+    );
+    if total.good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn deny_is_installed() -> bool {
+    Command::new("cargo-deny")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// Counts `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
+fn count_libtest(line: &str) -> Count {
+    let mut count = Count::default();
+    let Some((_, counts)) = line
+        .strip_prefix("test result: ")
+        .and_then(|rest| rest.split_once(". "))
+    else {
+        return count;
+    };
+    for part in counts.split("; ") {
+        match part.split_once(' ') {
+            Some((number, "passed")) => count.passed = number.parse().unwrap_or(0),
+            Some((number, "failed")) => count.failed = number.parse().unwrap_or(0),
+            Some((number, "ignored")) => count.skipped = number.parse().unwrap_or(0),
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_line_counts_an_ignored_test_as_skipped() {
+        let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
+        assert_eq!(
+            count_libtest(line),
+            Count {
+                passed: 5,
+                failed: 2,
+                skipped: 1
+            }
+        );
+        assert!(
+            !Count {
+                passed: 5,
+                failed: 0,
+                skipped: 1
+            }
+            .good()
+        );
+    }
+
+    #[test]
+    fn other_lines_count_nothing() {
+        for line in [
+            "running 5 tests",
+            "test limits::fit ... ok",
+            "test result: ",
+        ] {
+            assert_eq!(count_libtest(line), Count::default(), "{line}");
+        }
+    }
+}
