@@ -100,22 +100,30 @@ impl Given {
                 .iter()
                 .find_map(|(short, key)| (*short == name).then(|| (*key).to_owned()))
                 .or_else(|| known.iter().find(|key| env_name(key) == name).cloned());
-            match (key, value.into_string()) {
-                (Some(key), Ok(value)) => {
-                    self.add(key, Raw::Text(value), Origin::Environment(name.to_owned()));
-                }
-                (Some(key), Err(_)) => self.refusals.push(Refusal {
-                    key,
-                    value: None,
-                    origin: Origin::Environment(name.to_owned()),
-                    rule: "must be UTF-8".to_owned(),
-                }),
-                (None, _) if looks_like_setting(name, &known) => {
-                    self.unknown_env.push(name.to_owned());
-                }
-                (None, _) => {}
+            match key {
+                Some(key) => self.add_variable(key, name, value),
+                None if looks_like_setting(name, &known) => self.unknown_env.push(name.to_owned()),
+                None => {}
             }
         }
+    }
+
+    fn add_variable(&mut self, key: String, name: &str, value: OsString) {
+        let origin = Origin::Environment(name.to_owned());
+        let earlier = self.origin(&key);
+        let rule = match value.into_string() {
+            Ok(_) if earlier.same_layer(&origin) => {
+                format!("is given by {earlier} too; give one of the two")
+            }
+            Ok(value) => return self.add(key, Raw::Text(value), origin),
+            Err(_) => "must be UTF-8".to_owned(),
+        };
+        self.refusals.push(Refusal {
+            key,
+            value: None,
+            origin,
+            rule,
+        });
     }
 
     pub(super) fn add_flags(&mut self, flags: Vec<Flag>) {

@@ -16,6 +16,9 @@ mod secret;
 mod settings;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::error::{ConfigError, Refusal};
 pub use self::layers::{Flag, Origin};
 pub use self::load::{Inputs, Loaded};

@@ -9,8 +9,8 @@ use super::settings::{Config, Entry, Section};
 const EXAMPLE_HEAD: &str = "\
 # Configuration of a Tidings hub: `tidings serve --config tidings.toml`.
 #
-# Every setting is optional and stands here, commented out, with its default. Flags win over the environment, the
-# environment wins over this file. The variable of a setting is TIDINGS_SECTION_KEY: TIDINGS_SERVER_LISTEN.
+# Every setting is optional and stands here, commented out, with its default and the environment variable that sets it too.
+# Flags win over the environment, the environment wins over this file.
 # `tidings config print` shows what holds and where it came from.
 ";
 
@@ -49,7 +49,7 @@ fn example_entry(section: &Section, entry: &Entry) -> String {
     let Entry { key, docs, value } = entry;
     let value = value.as_deref().unwrap_or("\"...\"");
     let variable = env_name(&format!("{}.{key}", section.name));
-    format!("\n{}# {variable}\n# {key} = {value}\n", comment(docs))
+    format!("\n{}# {variable}\n#{key} = {value}\n", comment(docs))
 }
 
 fn comment(docs: &[&str]) -> String {

@@ -181,7 +181,7 @@ section! {
 
 section! {
     /// What is kept, for how long, and how surely. Messages to a client, to a topic and to all have limits of their own,
-    /// so that a busy topic cannot push out what waits for a client. What reaches any of its limits first goes first.
+    /// so that a busy topic cannot push out what waits for a client; past any of its limits the oldest messages of a kind go.
     "store" Store {
         /// When a message counts as accepted: "disk" = synced, survives a power cut; "os" = written, survives a crash of the
         /// hub but not of the machine.
