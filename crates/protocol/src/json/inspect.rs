@@ -1,0 +1,140 @@
+//! One pass over a JSON value that is known to be valid, for what parsing it into a tree would cost too much.
+
+use serde_json::value::RawValue;
+
+/// What [`inspect`] finds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Levels of nesting: 0 for a number, 1 for `[]` and `{"a": 1}`.
+    pub(crate) depth: usize,
+    /// A `\u` escape that is half a surrogate pair: no Unicode text, and an error to many readers.
+    pub(crate) lone_surrogate: bool,
+    /// A key `event` of the outermost object has a value that starts with `task_`, however either is spelt.
+    pub(crate) task_event: bool,
+    /// A key `requireAck` of the outermost object has the value `true`.
+    pub(crate) require_ack: bool,
+}
+
+pub(crate) fn inspect(value: &RawValue) -> Findings {
+    let json = value.get();
+    let bytes = json.as_bytes();
+    let mut found = Findings::default();
+    let mut depth = 0;
+    // Set where the next string is a key of the outermost object.
+    let mut key_next = false;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let string = Str::at(json, at);
+                found.lone_surrogate |= string.lone_surrogate;
+                at = string.end;
+                if key_next {
+                    key_next = false;
+                    look_at_key(json, &string, &mut found);
+                }
+                continue;
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                found.depth = found.depth.max(depth);
+                key_next = at == 0 && byte == b'{';
+            }
+            b'}' | b']' => depth -= 1,
+            b',' => key_next = depth == 1 && bytes[0] == b'{',
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+fn look_at_key(json: &str, key: &Str<'_>, found: &mut Findings) {
+    if key.is("event") {
+        let value = json[key.end..].trim_start_matches(BETWEEN);
+        found.task_event |= value.starts_with('"') && Str::at(value, 0).starts_with("task_");
+    } else if key.is("requireAck") {
+        let value = json[key.end..].trim_start_matches(BETWEEN);
+        found.require_ack |= value.starts_with("true");
+    }
+}
+
+/// What may stand between a key and its value.
+const BETWEEN: [char; 5] = [':', ' ', '\t', '\r', '\n'];
+
+/// One string of a JSON text.
+struct Str<'a> {
+    /// With its quotes.
+    text: &'a str,
+    /// Where the text after it begins.
+    end: usize,
+    escaped: bool,
+    lone_surrogate: bool,
+}
+
+impl<'a> Str<'a> {
+    /// The string whose opening quote is at `start`.
+    fn at(json: &'a str, start: usize) -> Self {
+        let bytes = json.as_bytes();
+        let mut escaped = false;
+        let mut lone_surrogate = false;
+        let mut at = start + 1;
+        loop {
+            match bytes[at] {
+                b'"' => break,
+                b'\\' if bytes[at + 1] == b'u' => {
+                    escaped = true;
+                    let (length, whole) = unicode_escape(&bytes[at..]);
+                    lone_surrogate |= !whole;
+                    at += length;
+                }
+                b'\\' => {
+                    escaped = true;
+                    at += 2;
+                }
+                _ => at += 1,
+            }
+        }
+        let end = at + 1;
+        Self {
+            text: &json[start..end],
+            end,
+            escaped,
+            lone_surrogate,
+        }
+    }
+
+    fn is(&self, wanted: &str) -> bool {
+        self.compare(|text| text == wanted)
+    }
+
+    fn starts_with(&self, prefix: &str) -> bool {
+        self.compare(|text| text.starts_with(prefix))
+    }
+
+    fn compare(&self, matches: impl Fn(&str) -> bool) -> bool {
+        if self.escaped {
+            // What cannot be decoded has a lone surrogate, for which the whole value is refused.
+            serde_json::from_str::<String>(self.text).is_ok_and(|text| matches(&text))
+        } else {
+            matches(&self.text[1..self.text.len() - 1])
+        }
+    }
+}
+
+/// The length of the escape or pair of escapes at the start, and whether it stands for a character.
+fn unicode_escape(bytes: &[u8]) -> (usize, bool) {
+    match code_unit(bytes) {
+        Some(0xD800..=0xDBFF) => match code_unit(&bytes[6..]) {
+            Some(0xDC00..=0xDFFF) => (12, true),
+            _ => (6, false),
+        },
+        Some(0xDC00..=0xDFFF) | None => (6, false),
+        Some(_) => (6, true),
+    }
+}
+
+fn code_unit(bytes: &[u8]) -> Option<u16> {
+    let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}

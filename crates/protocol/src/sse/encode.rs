@@ -1,0 +1,73 @@
+//! Writing events.
+
+use std::borrow::Cow;
+
+/// Appends one whole event.
+pub fn event(out: &mut Vec<u8>, id_text: Option<&str>, name: &str, data: &[u8]) {
+    if let Some(text) = id_text {
+        id(out, text);
+    }
+    body(out, name, data);
+}
+
+/// Appends the `id:` line alone, to be followed by [`body`]: one body may serve many connections, each with its own id.
+pub fn id(out: &mut Vec<u8>, text: &str) {
+    field(out, b"id: ", one_line(text).as_bytes());
+}
+
+/// Appends an event without `id:`. Line breaks in `data` arrive as LF, whatever they were.
+pub fn body(out: &mut Vec<u8>, name: &str, data: &[u8]) {
+    field(out, b"event: ", one_line(name).as_bytes());
+    lines(data, |line| field(out, b"data: ", line));
+    out.push(b'\n');
+}
+
+/// Appends the time that a client waits before it connects again.
+pub fn retry(out: &mut Vec<u8>, ms: u64) {
+    field(out, b"retry: ", ms.to_string().as_bytes());
+    out.push(b'\n');
+}
+
+/// Appends a comment, which clients ignore; it keeps a connection from looking dead.
+pub fn comment(out: &mut Vec<u8>, text: &str) {
+    lines(text.as_bytes(), |line| field(out, b": ", line));
+    out.push(b'\n');
+}
+
+fn field(out: &mut Vec<u8>, prefix: &[u8], value: &[u8]) {
+    out.reserve(prefix.len() + value.len() + 2);
+    out.extend_from_slice(prefix);
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+/// Calls `each` with every line of a text, at least once; CR LF is one line break.
+fn lines(mut text: &[u8], mut each: impl FnMut(&[u8])) {
+    while let Some(end) = text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        each(&text[..end]);
+        let length = if text[end..].starts_with(b"\r\n") {
+            2
+        } else {
+            1
+        };
+        text = &text[end + length..];
+    }
+    each(text);
+}
+
+/// Ids and names come from the hub alone; a line break in one would let a sender write fields of its own.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let clean = !text.contains(BREAKING);
+    debug_assert!(clean, "an id or event name with CR, LF or NUL: {text:?}");
+    if clean {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(without_breaking(text))
+    }
+}
+
+const BREAKING: [char; 3] = ['\r', '\n', '\0'];
+
+fn without_breaking(text: &str) -> String {
+    text.replace(BREAKING, "")
+}
