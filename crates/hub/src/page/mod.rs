@@ -29,6 +29,31 @@ pub const ASSETS: &[Asset] = &[
         content_type: JAVASCRIPT,
         body: include_str!("page.js"),
     },
+    Asset {
+        path: "/page/client.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("client.js"),
+    },
+    Asset {
+        path: "/page/log.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("log.js"),
+    },
+    Asset {
+        path: "/page/message.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("message.js"),
+    },
+    Asset {
+        path: "/page/stream.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("stream.js"),
+    },
+    Asset {
+        path: "/page/hub.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("hub.js"),
+    },
 ];
 
 /// Sent with every asset as `Content-Security-Policy`: a payload that slipped through as markup still could not
