@@ -1,9 +1,12 @@
 //! `cargo xtask run`: build the hub and become it.
 
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::step::check;
+
+const LISTEN: &str = "127.0.0.1:8080";
 
 /// Builds the hub and starts it with its data under the target folder.
 ///
@@ -23,15 +26,18 @@ pub(crate) fn run(options: &[&str]) -> String {
         Ok(binaries) => {
             let mut hub = Command::new(binaries.join("tidings"));
             hub.arg("serve").args(options);
-            // Through the environment, where it yields to an option and to what the caller has set.
-            if std::env::var_os("TIDINGS_SERVER_DATA").is_none() {
-                hub.env(
-                    "TIDINGS_SERVER_DATA",
-                    binaries.with_file_name("tidings-data"),
-                );
-            }
+            let data = binaries.with_file_name("tidings-data");
+            set_unless_set(&mut hub, "TIDINGS_SERVER_LISTEN", LISTEN.as_ref());
+            set_unless_set(&mut hub, "TIDINGS_SERVER_DATA", data.as_os_str());
             let error = hub.exec();
             format!("start {}: {error}", hub.get_program().display())
         }
+    }
+}
+
+/// Through the environment, where it yields to an option and to what the caller has set.
+fn set_unless_set(hub: &mut Command, name: &str, value: &OsStr) {
+    if std::env::var_os(name).is_none() {
+        hub.env(name, value);
     }
 }

@@ -179,6 +179,7 @@ export class Client {
       this.#answer(answerInWords(message, await publish(message, this.who.token)), "good");
       send.elements.payload.value = "";
     } catch (trouble) {
+      this.#askForToken(trouble);
       this.#answer(`Not sent. ${trouble.message}.`, "bad");
     } finally {
       sendButton.disabled = false;
@@ -211,6 +212,13 @@ export class Client {
     answer.textContent = text;
   }
 
+  #askForToken(trouble) {
+    if (trouble.status === 401) {
+      this.#parts.token.hidden = false;
+      this.#parts.join.elements.token.focus();
+    }
+  }
+
   #pulse() {
     const { light } = this.#parts;
     // Two names of the same animation: changing the name is what starts it again.
@@ -241,9 +249,8 @@ export class Client {
     for (const input of [parts.join.elements.client, parts.join.elements.topics, parts.join.elements.token]) {
       input.readOnly = !away;
     }
-    if (trouble?.status === 401) {
-      parts.token.hidden = false;
-      parts.join.elements.token.focus();
+    if (trouble) {
+      this.#askForToken(trouble);
     }
     this.tick(Date.now());
     this.#showFacts();
