@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use tidings_protocol::limits;
+
 const SECOND_MS: u64 = 1_000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -51,10 +53,10 @@ pub const RING_BYTES_MAX: u64 = 8 * MIB;
 pub const SHARDS: usize = 0;
 
 /// Longer than any client's sequence of retries for one message.
-pub const IDEMPOTENCY_MS: u64 = 10 * MINUTE_MS;
+pub const IDEMPOTENCY_MS: u64 = limits::IDEMPOTENCY_MS;
 
 /// About 64 MiB of memory when full.
-pub const IDEMPOTENCY_IDS: u64 = 1_000_000;
+pub const IDEMPOTENCY_IDS: u64 = limits::IDEMPOTENCY_IDS;
 
 /// A client that was away over a week's holiday still gets everything.
 pub const RETENTION_AGE_MS: u64 = 7 * DAY_MS;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tidings_protocol::limits;
+
 use super::defaults;
 use super::layers::Given;
 use super::secret::Secret;
@@ -156,7 +158,7 @@ section! {
     /// Streams to clients.
     "sse" Sse {
         /// Time between heartbeats of a client that did not ask for another. Milliseconds.
-        heartbeat_ms: u64 = defaults::HEARTBEAT_MS, within(250, 300_000);
+        heartbeat_ms: u64 = defaults::HEARTBEAT_MS, within(limits::HEARTBEAT_MS_MIN, limits::HEARTBEAT_MS_MAX);
 
         /// A client whose socket takes nothing for this long is disconnected; it resumes later without loss. Milliseconds.
         write_timeout_ms: u64 = defaults::WRITE_TIMEOUT_MS, within(1, 600_000);
