@@ -70,6 +70,17 @@ test("rows that arrive while the reader looks at older ones are counted as unrea
   assert.deepEqual(page.complaints, []);
 });
 
+test("every heartbeat of the hub is seen", async (t) => {
+  const hub = await startHub(t);
+  const page = await openPage(t, browser, hub);
+  const alice = clientOf(page, 0);
+  await alice.join();
+  const light = alice.region.locator(".light");
+  const joined = await light.getAttribute("data-beat");
+  await alice.region.locator(`.light:not([data-beat=${joined}])`).waitFor();
+  assert.deepEqual(page.complaints, []);
+});
+
 test("the page works by keyboard alone", async (t) => {
   const hub = await startHub(t);
   const page = await openPage(t, browser, hub);

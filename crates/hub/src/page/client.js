@@ -140,11 +140,11 @@ export class Client {
       this.#log.note(`Gap: messages may be missing here, because ${why}`, "bad");
       this.#readFrom = this.#stream.connected.detail.cursor;
     } else if (event === "maintenance") {
-      this.#log.note("The hub is going down for maintenance", "bad");
+      this.#log.note("The hub is stopping; this client comes back by itself", "plain");
     } else if (event === "disconnect") {
-      this.#log.note(`The hub closed the connection: ${detail.reason}`, "bad");
+      this.#log.note(`The hub closed the connection: ${detail.reason}`, detail.reconnect ? "plain" : "bad");
     } else {
-      this.#log.note(`The hub reports: ${event}`, "bad");
+      this.#log.note(`The hub reports: ${detail.detail ?? event}`, "bad");
     }
   }
 
@@ -230,7 +230,7 @@ export class Client {
     const name = this.who.client;
     this.element.setAttribute("aria-label", `Client ${name}`);
     this.#parts.log.setAttribute("aria-label", `Messages of ${name}`);
-    this.#parts.tokenHint.textContent = `tidings token --sub ${name}`;
+    this.#parts.tokenHint.textContent = `tidings token --sub ${name} --publish '#' --subscribe '#' --targets '#'`;
   }
 
   #showState() {

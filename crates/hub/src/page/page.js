@@ -46,7 +46,7 @@ function showCommands() {
   const { client, topics, token } = clients[0].who;
   const exact = topics.split(",").find((topic) => topic && !/[+*#]/.test(topic)) ?? "news";
   const base = new URL(".", document.baseURI).href;
-  const bearer = token ? ' -H "Authorization: Bearer $TOKEN"' : "";
+  const bearer = token ? ' -H "Authorization: Bearer $TIDINGS_TOKEN"' : "";
   const query = `clientId=carol&topics=${encodeURIComponent(exact)}`;
   const commands = [
     ["Listen as a third client", `curl -N${bearer} ${quoted(`${base}sse?${query}`)}`],
