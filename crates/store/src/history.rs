@@ -3,7 +3,59 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::cells::Cell;
 use crate::entry::{Entry, Position, Subject};
+use crate::error::ReadError;
+
+/// Questions to what is stored.
+///
+/// Each call sees one snapshot, which holds at least everything that was released before it began. Entries whose time to
+/// live has passed are left out, unless a method says otherwise. A bound `upto` beyond the newest entry counts as that
+/// entry's position.
+pub trait History {
+    /// The selected entries after `slice.after` and up to `slice.upto`, ascending, until a limit of the slice ends the page.
+    /// At least one row is looked at.
+    fn read(&mut self, selector: &Selector, slice: Slice) -> Result<Page, ReadError>;
+
+    /// The positions of the newest selected entries, ascending.
+    fn newest(&mut self, selector: &Selector, limit: usize) -> Result<Vec<Position>, ReadError>;
+
+    /// The selected entries of at least `priority_min`. Those of priority 2 and more come from an index of their own.
+    fn urgent(
+        &mut self,
+        selector: &Selector,
+        after: Position,
+        upto: Position,
+        priority_min: u8,
+        limit: usize,
+    ) -> Result<Urgent, ReadError>;
+
+    /// Those of the positions that are still kept, in the order asked for.
+    fn at(&mut self, positions: &[Position]) -> Result<Vec<Arc<Entry>>, ReadError>;
+
+    /// What of the selected subjects is lost after a position.
+    fn lost_after(
+        &mut self,
+        selector: &Selector,
+        after: Position,
+    ) -> Result<Option<Lost>, ReadError>;
+
+    /// The newest position stored before a time, also if retention has removed it since; zero when there is none.
+    fn position_before(&mut self, time_ms: u64) -> Result<Position, ReadError>;
+
+    /// The newest kept entry of an identity, expired or not.
+    fn locate(&mut self, source: &str, id: &str) -> Result<Option<Arc<Entry>>, ReadError>;
+
+    fn cell(&mut self, key: &str) -> Result<Option<Cell>, ReadError>;
+
+    /// Cells whose key begins with `prefix` and lies after `after`, ascending by the bytes of the key.
+    fn scan(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Cell)>, ReadError>;
+}
 
 /// Which subjects to read.
 #[derive(Clone, Default)]
@@ -19,7 +71,10 @@ pub type SubjectFilter = dyn Fn(&Subject) -> bool + Send + Sync;
 
 impl fmt::Debug for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Selector").field("exact", &self.exact).field("filter", &self.filter.is_some()).finish()
+        f.debug_struct("Selector")
+            .field("exact", &self.exact)
+            .field("filter", &self.filter.is_some())
+            .finish()
     }
 }
 
