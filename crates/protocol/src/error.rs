@@ -47,6 +47,8 @@ error_codes! {
     Forbidden = "forbidden", 403, "Not allowed with these credentials";
     /// The request comes from a web page or a host name that this hub does not serve.
     ForbiddenOrigin = "forbidden_origin", 403, "Origin or host not allowed";
+    /// The request line and headers did not arrive in time.
+    HeadTimeout = "head_timeout", 408, "The request head took too long";
     /// The request line and headers are larger than the hub reads.
     HeadTooLarge = "head_too_large", 431, "Request head too large";
     /// The same source and id came before with another body.
@@ -59,6 +61,8 @@ error_codes! {
     InvalidField = "invalid_field", 400, "Invalid field";
     /// The body is not JSON that every reader could read.
     InvalidJson = "invalid_json", 400, "Invalid JSON";
+    /// The bytes of the request are not HTTP as the hub speaks it.
+    InvalidRequest = "invalid_request", 400, "Invalid request";
     /// The token is malformed, wrongly signed or not for this hub.
     InvalidToken = "invalid_token", 401, "Invalid token";
     /// The body, or the message as the hub encodes it, is too large.
