@@ -9,7 +9,7 @@ const ANONYMOUS: &str = "anonymous";
 
 /// Who is asking: anyone (open mode), or the holder of a token.
 #[derive(Debug)]
-pub struct Identity(Option<Permits>);
+pub(crate) struct Identity(Option<Permits>);
 
 /// What a token allows, ready to be compared.
 #[derive(Debug)]
@@ -34,17 +34,17 @@ impl Identity {
     }
 
     /// The client that the token names.
-    pub fn named(&self) -> Option<&ClientId> {
+    pub(crate) fn named(&self) -> Option<&ClientId> {
         self.0.as_ref().map(|permits| &permits.client)
     }
 
     /// When the token ends, in milliseconds since 1970.
-    pub fn expires_at(&self) -> Option<u64> {
+    pub(crate) fn expires_at(&self) -> Option<u64> {
         self.0.as_ref().map(|permits| permits.expires_at)
     }
 
     /// The source of a message that says it comes from `given`.
-    pub fn source<'a>(&'a self, given: Option<&'a str>) -> Result<&'a str, Problem> {
+    pub(crate) fn source<'a>(&'a self, given: Option<&'a str>) -> Result<&'a str, Problem> {
         match (self.named(), given) {
             (Some(client), Some(given)) if given != client.as_str() => Err(forbidden(
                 "source",
@@ -56,7 +56,7 @@ impl Identity {
     }
 
     /// The client that acts where it is not the source of a message: the token's, else `given`.
-    pub fn client(&self, given: Option<&str>) -> Result<Option<ClientId>, Problem> {
+    pub(crate) fn client(&self, given: Option<&str>) -> Result<Option<ClientId>, Problem> {
         match (self.named(), given) {
             (Some(client), Some(given)) if given != client.as_str() => Err(forbidden(
                 "clientId",
@@ -69,14 +69,14 @@ impl Identity {
     }
 
     /// As [`Identity::client`]; in open mode `anonymous` when none is given.
-    pub fn client_or_anonymous(&self, given: Option<&str>) -> Result<ClientId, Problem> {
+    pub(crate) fn client_or_anonymous(&self, given: Option<&str>) -> Result<ClientId, Problem> {
         match self.client(given)? {
             Some(client) => Ok(client),
             None => Ok(ClientId::parse(ANONYMOUS, "clientId")?),
         }
     }
 
-    pub fn may_send_to(&self, target: &ClientId) -> Result<(), Problem> {
+    pub(crate) fn may_send_to(&self, target: &ClientId) -> Result<(), Problem> {
         self.allow(
             "target",
             |permits| matches(&permits.targets, target),
@@ -84,7 +84,7 @@ impl Identity {
         )
     }
 
-    pub fn may_publish(&self, topic: &Topic) -> Result<(), Problem> {
+    pub(crate) fn may_publish(&self, topic: &Topic) -> Result<(), Problem> {
         self.allow(
             "topic",
             |permits| matches(&permits.publish, topic),
@@ -92,7 +92,7 @@ impl Identity {
         )
     }
 
-    pub fn may_broadcast(&self) -> Result<(), Problem> {
+    pub(crate) fn may_broadcast(&self) -> Result<(), Problem> {
         match &self.0 {
             Some(permits) if !permits.broadcast => {
                 let detail = "this token may not send to all: it needs `publish: [\"#\"]`";
@@ -102,7 +102,7 @@ impl Identity {
         }
     }
 
-    pub fn may_subscribe(&self, pattern: &TopicPattern) -> Result<(), Problem> {
+    pub(crate) fn may_subscribe(&self, pattern: &TopicPattern) -> Result<(), Problem> {
         let covered = |permits: &Permits| {
             permits
                 .subscribe
@@ -115,7 +115,7 @@ impl Identity {
     }
 
     /// Whether the connections of other clients are its business.
-    pub fn sees_all_connections(&self) -> bool {
+    pub(crate) fn sees_all_connections(&self) -> bool {
         self.0.as_ref().is_none_or(|permits| permits.admin)
     }
 

@@ -6,7 +6,7 @@
 mod grants;
 mod token;
 
-pub use grants::Identity;
+pub(crate) use grants::Identity;
 pub use token::{Claims, Grants, MintError, WeakSecret, mint};
 
 use http::HeaderMap;
@@ -40,7 +40,7 @@ impl Auth {
     }
 
     /// `token_parameter` is the query's `token`; the header is used when both are there.
-    pub fn identify(
+    pub(crate) fn identify(
         &self,
         headers: &HeaderMap,
         token_parameter: impl FnOnce() -> Result<Option<String>, Problem>,

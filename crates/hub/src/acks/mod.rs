@@ -1,0 +1,144 @@
+//! How far each client has read its mailbox: the cursor that it acked, kept in a cell of the store.
+
+mod decision;
+
+use bytes::Bytes;
+use tidings_protocol::{ClientId, Cursor, Epoch};
+use tidings_store::{
+    Class, CommitError, Expect, Position, Put, ReadError, Reader, Revision, Store,
+};
+
+pub(crate) use decision::Read;
+use decision::{Decision, Known, decide};
+
+/// Acks of one client that meet in the store are tried again; more than this many at the same moment are none of a
+/// well-behaved client.
+const ATTEMPTS_MAX: usize = 16;
+
+/// What became of an ack.
+#[derive(Debug)]
+pub(crate) struct Acknowledged {
+    pub(crate) applied: bool,
+    /// Where the client stands now; `None` when it has never acked anything.
+    pub(crate) read: Option<Read>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AckError {
+    #[error("cannot read the stored cursor")]
+    Read(#[from] ReadError),
+    #[error("cannot store the cursor")]
+    Commit(#[source] CommitError),
+    #[error("too many acks of one client at once")]
+    Contended,
+}
+
+/// Moves the client's mailbox cursor as far as `cursor` allows; see [`decide`]. Idempotent.
+pub(crate) async fn acknowledge(
+    store: &Store,
+    client: &ClientId,
+    cursor: &Cursor,
+    from: Option<&Cursor>,
+) -> Result<Acknowledged, AckError> {
+    let cursor = known(store, cursor);
+    let from = from.map(|from| known(store, from));
+    for _ in 0..ATTEMPTS_MAX {
+        let (stored, revision) = stored_with_revision(store, client).await?;
+        let read = stored.clone().unwrap_or_default();
+        let trimmed_to = store.trimmed_to(Class::Mailbox).0;
+        let (applied, read) = match decide(&read, trimmed_to, &cursor, from.as_ref()) {
+            Decision::Refuse => (false, stored),
+            Decision::Stay => (true, stored),
+            Decision::Move(moved) => match write(store, client, &moved, revision).await {
+                Ok(()) => (true, Some(moved)),
+                Err(CommitError::Revision { .. }) => continue,
+                Err(error) => return Err(AckError::Commit(error)),
+            },
+        };
+        return Ok(Acknowledged { applied, read });
+    }
+    Err(AckError::Contended)
+}
+
+/// Where a client's mailbox starts for a connection without a cursor; `None` when it never acked.
+pub(crate) fn stored(reader: &mut Reader, client: &str) -> Result<Option<Read>, ReadError> {
+    let cell = reader.cell(&key(client))?;
+    Ok(cell.and_then(|cell| decode(&cell.value)))
+}
+
+/// The cursor's text in the present epoch.
+pub(crate) fn text(epoch: &Epoch, read: &Read) -> String {
+    let cursor = Cursor {
+        ahead: read.ahead.clone(),
+        ..Cursor::at(epoch.clone(), read.position)
+    };
+    cursor.to_string()
+}
+
+async fn stored_with_revision(
+    store: &Store,
+    client: &ClientId,
+) -> Result<(Option<Read>, Option<Revision>), ReadError> {
+    let key = key(client);
+    let cell = store.reading(move |reader| reader.cell(&key)).await??;
+    let read = cell.as_ref().and_then(|cell| decode(&cell.value));
+    Ok((read, cell.map(|cell| cell.revision)))
+}
+
+async fn write(
+    store: &Store,
+    client: &ClientId,
+    read: &Read,
+    revision: Option<Revision>,
+) -> Result<(), CommitError> {
+    let put = Put {
+        key: key(client),
+        value: Some(encode(read)),
+        expect: revision.map_or(Expect::Absent, Expect::Revision),
+        expires_at: None,
+    };
+    store.commit(vec![put], Vec::new()).await.map(|_| ())
+}
+
+fn key(client: &str) -> String {
+    format!("ack/{client}")
+}
+
+fn known(store: &Store, cursor: &Cursor) -> Known {
+    Known {
+        read: Read {
+            position: cursor.mailbox,
+            ahead: cursor.ahead.clone(),
+        },
+        epoch_end: store
+            .lineage_end(cursor.epoch.as_str())
+            .map(|Position(end)| end),
+    }
+}
+
+/// Positions as decimal text, the position first: readable in the database, and positions go on across epochs.
+fn encode(read: &Read) -> Bytes {
+    let ahead = read.ahead.iter().map(|position| format!("+{position}"));
+    Bytes::from(format!("{}{}", read.position, ahead.collect::<String>()))
+}
+
+fn decode(value: &[u8]) -> Option<Read> {
+    let mut positions = std::str::from_utf8(value).ok()?.split('+').map(str::parse);
+    let position = positions.next()?.ok()?;
+    let ahead = positions.collect::<Result<_, _>>().ok()?;
+    Some(Read { position, ahead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_cursor_is_read_back_as_it_was_written() {
+        for ahead in [vec![], vec![7], vec![7, u64::MAX]] {
+            let read = Read { position: 5, ahead };
+            assert_eq!(decode(&encode(&read)), Some(read));
+        }
+        assert_eq!(decode(b"x"), None);
+    }
+}

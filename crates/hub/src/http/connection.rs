@@ -1,0 +1,171 @@
+//! One connection, from the accepted socket to its end or to the hand-over to a shard.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tidings_protocol::{ErrorCode, limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::defaults::{BUFFER_BYTES, KEEP_ALIVE, LINGER};
+use super::exchange::{Exchange, Moment, Phase};
+use super::problem;
+use super::seats::Seat;
+use super::service::{Requests, Site};
+use super::wire::Wire;
+use crate::fanout::Opening;
+
+/// On which terms a connection is served.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) seat: Seat,
+    pub(super) head_timeout: Duration,
+    /// It came above the limit: whatever it asks for is refused.
+    pub(super) full: bool,
+}
+
+type Connection = http1::Connection<TokioIo<Wire>, Requests>;
+
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    terms: Terms,
+    site: Arc<Site>,
+    stop: watch::Receiver<bool>,
+) {
+    let exchange = Arc::new(Exchange::new());
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .max_buf_size(BUFFER_BYTES)
+        .max_header_size(limits::HEAD_BYTES_MAX)
+        // Ours, in `Clock`, tells a slow head from a quiet connection; hyper's does not.
+        .header_read_timeout(None)
+        .serve_connection(
+            TokioIo::new(Wire::new(stream, Arc::clone(&exchange))),
+            Requests::new(Arc::clone(&site), peer, terms.full, Arc::clone(&exchange)),
+        );
+    let end = drive(&mut connection, &exchange, terms.head_timeout, stop).await;
+    let mut stream = connection.into_parts().io.into_inner().into_stream();
+    match end {
+        // What the client sent behind the request for the stream is dropped with hyper's buffer.
+        End::Stream(opening) => hand_over(stream, *opening, terms.seat, &site),
+        End::SlowHead => {
+            let _ = stream
+                .write_all(&problem::to_bytes(&slow_head(terms.head_timeout)))
+                .await;
+            close(stream).await;
+        }
+        End::Done => close(stream).await,
+    }
+}
+
+/// How the HTTP part of a connection ended.
+enum End {
+    Stream(Box<Opening>),
+    SlowHead,
+    /// Everything was answered, or nothing was asked for too long, or the socket broke.
+    Done,
+}
+
+async fn drive(
+    connection: &mut Connection,
+    exchange: &Exchange,
+    head_timeout: Duration,
+    mut stop: watch::Receiver<bool>,
+) -> End {
+    let mut clock = Clock::new(exchange.now(), head_timeout);
+    let mut stopping = pin!(stopped(&mut stop));
+    let mut told = false;
+    poll_fn(|cx| {
+        if !told && stopping.as_mut().poll(cx).is_ready() {
+            told = true;
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
+        if connection.poll_without_shutdown(cx).is_ready() {
+            return Poll::Ready(End::Done);
+        }
+        if let Some(opening) = exchange.take_opening() {
+            return Poll::Ready(End::Stream(Box::new(opening)));
+        }
+        clock.poll(cx, exchange.now())
+    })
+    .await
+}
+
+/// Returns once the server stops, or was dropped.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// The deadline of the present phase: a head must come in time, and nothing may be quiet for ever. Requests bound
+/// themselves.
+struct Clock {
+    sleep: Pin<Box<Sleep>>,
+    armed_at: Moment,
+    head_timeout: Duration,
+}
+
+impl Clock {
+    fn new(armed_at: Moment, head_timeout: Duration) -> Self {
+        Self {
+            sleep: Box::pin(sleep(head_timeout)),
+            armed_at,
+            head_timeout,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, now: Moment) -> Poll<End> {
+        let phase = now.phase();
+        if phase == Phase::Request {
+            return Poll::Pending;
+        }
+        if self.armed_at != now {
+            self.armed_at = now;
+            let time = if phase == Phase::Idle {
+                KEEP_ALIVE
+            } else {
+                self.head_timeout
+            };
+            self.sleep.as_mut().reset(Instant::now() + time);
+        }
+        self.sleep.as_mut().poll(cx).map(|()| match phase {
+            Phase::Head => End::SlowHead,
+            _ => End::Done,
+        })
+    }
+}
+
+fn hand_over(stream: TcpStream, opening: Opening, seat: Seat, site: &Site) {
+    match stream.into_std() {
+        Ok(socket) => site.hub.fanout.attach(socket, opening, seat),
+        Err(error) => tracing::warn!(%error, "cannot hand a stream to its shard"),
+    }
+}
+
+/// Closes so that the last answer arrives: see [`LINGER`].
+async fn close(mut stream: TcpStream) {
+    let rest = async {
+        stream.shutdown().await?;
+        let mut rest = [0; 4096];
+        while stream.read(&mut rest).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // However it ends, there is nobody left to tell.
+    let _ = timeout(LINGER, rest).await;
+}
+
+fn slow_head(allowed: Duration) -> tidings_protocol::Problem {
+    let detail = format!(
+        "the request head did not come within {} ms",
+        allowed.as_millis()
+    );
+    problem::new(ErrorCode::HeadTimeout, detail)
+}

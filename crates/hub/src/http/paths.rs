@@ -1,0 +1,64 @@
+//! Every path of the hub.
+
+pub(super) const STREAM: &str = "/sse";
+pub(super) const MESSAGES: &str = "/api/messages";
+pub(super) const TOPICS: &str = "/api/topics/";
+pub(super) const DIRECT: &str = "/api/direct/";
+pub(super) const BROADCAST: &str = "/api/broadcast";
+pub(super) const COMMANDS: &str = "/api/commands";
+pub(super) const ACKS: &str = "/api/acks";
+pub(super) const CONNECTIONS: &str = "/api/connections";
+pub(super) const HEALTH: &str = "/health";
+pub(super) const READY: &str = "/ready";
+pub(super) const METRICS: &str = "/metrics";
+
+/// What a path is called in metrics: a name of ours, however many topics and clients there are.
+pub(super) fn route(path: &str) -> &'static str {
+    const EXACT: [&str; 9] = [
+        STREAM,
+        MESSAGES,
+        BROADCAST,
+        COMMANDS,
+        ACKS,
+        CONNECTIONS,
+        HEALTH,
+        READY,
+        METRICS,
+    ];
+    const PREFIXES: [(&str, &str); 2] = [
+        (TOPICS, "/api/topics/{topic}"),
+        (DIRECT, "/api/direct/{clientId}"),
+    ];
+    let exact = EXACT.into_iter().find(|route| *route == path);
+    let prefixed = || {
+        PREFIXES
+            .into_iter()
+            .find(|(prefix, _)| path.starts_with(prefix))
+    };
+    let asset = || crate::page::ASSETS.iter().find(|asset| asset.path == path);
+    exact
+        .or_else(|| prefixed().map(|(_, route)| route))
+        .or_else(|| asset().map(|asset| asset.path))
+        .unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::route;
+
+    #[test]
+    fn metrics_see_route_names_and_never_topics_clients_or_unknown_paths() {
+        for (path, expected) in [
+            ("/api/messages", "/api/messages"),
+            ("/api/topics/orders/eu/42", "/api/topics/{topic}"),
+            ("/api/direct/alice", "/api/direct/{clientId}"),
+            ("/sse", "/sse"),
+            ("/", "/"),
+            ("/page/page.js", "/page/page.js"),
+            ("/api/messages/x", "other"),
+            ("/whatever", "other"),
+        ] {
+            assert_eq!(route(path), expected, "{path}");
+        }
+    }
+}
