@@ -1,6 +1,7 @@
-use std::error::Error;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::process::ExitCode;
+
+use super::text::say;
 
 /// How a command ended early: decides the exit code.
 #[derive(Debug, PartialEq)]
@@ -35,25 +36,4 @@ impl From<std::io::Error> for Failure {
             _ => Self::Failed(format!("cannot write to standard output: {error}")),
         }
     }
-}
-
-/// Tells the user about the run. That standard error is gone is no reason to stop.
-pub(super) fn say(text: &str) {
-    for line in text.lines() {
-        let _ = writeln!(std::io::stderr(), "tidings: {line}");
-    }
-}
-
-/// The error and its causes in one line, each once: some libraries repeat their cause in their own text.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

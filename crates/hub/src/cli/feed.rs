@@ -5,20 +5,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tidings_protocol::limits::MESSAGE_BYTES_MAX;
+use tidings_protocol::limits::{BODY_BYTES_MAX, MESSAGE_BYTES_MAX};
 use tokio::sync::mpsc;
 
 use super::backoff::Backoff;
-use super::failure::{Failure, say};
+use super::failure::Failure;
 use super::lines::{Lines, Piece};
 use super::outgoing::{Content, Template, new_id};
 use super::publish::post;
 use super::remote::{Remote, Trouble};
+use super::text::say;
 
 /// One commit of the hub takes about as long for 500 messages as for one.
 const BATCH_MESSAGES_MAX: usize = 500;
-/// Half of what a request may have, so that the message that passes it fits too.
-const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Less the bracket at the start. A message that is larger goes alone, for the hub to judge.
+const BATCH_BYTES_MAX: usize = BODY_BYTES_MAX - 1;
 /// With every byte escaped (six for one) it is still a message.
 const TEXT_LINE_BYTES_MAX: usize = 128 * 1024;
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -52,6 +53,9 @@ struct Input {
     blocks: mpsc::Receiver<std::io::Result<Vec<u8>>>,
     lines: Lines,
     json: bool,
+    /// A message that did not fit into the batch before.
+    held: Option<Outgoing>,
+    all_read: bool,
     /// Set once no more messages can be made.
     ended: Option<Result<(), Failure>>,
 }
@@ -70,6 +74,8 @@ impl Input {
             blocks,
             lines: Lines::new(line_bytes_max),
             json,
+            held: None,
+            all_read: false,
             ended: None,
         }
     }
@@ -77,69 +83,89 @@ impl Input {
     /// Everything that waits, up to a batch; waits only while there is nothing. Empty at the end.
     async fn batch(&mut self, template: &Template) -> Vec<Outgoing> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        while batch.len() < BATCH_MESSAGES_MAX && bytes < BATCH_BYTES_MAX && self.ended.is_none() {
-            if let Some(piece) = self.lines.next() {
-                if let Some(outgoing) = self.outgoing(template, &piece) {
-                    bytes += outgoing.message.len();
-                    batch.push(outgoing);
+        loop {
+            while let Some(outgoing) = self.next(template) {
+                // One byte for the comma or bracket after it.
+                bytes += outgoing.message.len() + 1;
+                let full = batch.len() == BATCH_MESSAGES_MAX || bytes > BATCH_BYTES_MAX;
+                if full && !batch.is_empty() {
+                    self.held = Some(outgoing);
+                    return batch;
                 }
-            } else if batch.is_empty() {
-                let block = self.blocks.recv().await;
-                self.take(block, template, &mut batch);
+                batch.push(outgoing);
+            }
+            if self.ended.is_some() {
+                return batch;
+            }
+            let block = if batch.is_empty() {
+                self.blocks.recv().await
             } else {
                 match self.blocks.try_recv() {
-                    Ok(block) => self.take(Some(block), template, &mut batch),
-                    Err(mpsc::error::TryRecvError::Empty) => break,
-                    Err(mpsc::error::TryRecvError::Disconnected) => {
-                        self.take(None, template, &mut batch);
-                    }
+                    Ok(block) => Some(block),
+                    Err(mpsc::error::TryRecvError::Empty) => return batch,
+                    Err(mpsc::error::TryRecvError::Disconnected) => None,
                 }
-            }
+            };
+            self.take(block);
         }
-        batch
     }
 
-    fn take(
-        &mut self,
-        block: Option<std::io::Result<Vec<u8>>>,
-        template: &Template,
-        batch: &mut Vec<Outgoing>,
-    ) {
+    fn take(&mut self, block: Option<std::io::Result<Vec<u8>>>) {
         match block {
             Some(Ok(block)) => self.lines.feed(&block),
             Some(Err(error)) => {
                 let text = format!("cannot read standard input: {error}");
                 self.ended = Some(Err(Failure::Failed(text)));
             }
-            None => {
-                if let Some(piece) = self.lines.finish() {
-                    batch.extend(self.outgoing(template, &piece));
-                }
-                self.ended.get_or_insert(Ok(()));
-            }
+            None => self.all_read = true,
         }
     }
 
-    /// The message of a line; none for a blank line between JSON lines, or when the line ends the run.
-    fn outgoing(&mut self, template: &Template, piece: &Piece) -> Option<Outgoing> {
-        let message = if self.json {
-            if piece.whole && piece.text.trim().is_empty() {
+    /// The next message that can be made of what has been read.
+    fn next(&mut self, template: &Template) -> Option<Outgoing> {
+        if self.held.is_some() {
+            return self.held.take();
+        }
+        while self.ended.is_none() {
+            let Some(piece) = self.lines.next().or_else(|| self.last_piece()) else {
+                if self.all_read {
+                    self.ended = Some(Ok(()));
+                }
                 return None;
+            };
+            let between_json_lines = self.json && piece.whole && piece.text.trim().is_empty();
+            if between_json_lines {
+                continue;
             }
+            match self.message(template, &piece) {
+                Ok(message) => {
+                    return Some(Outgoing {
+                        line: piece.line,
+                        message,
+                    });
+                }
+                Err(rule) => {
+                    let text = format!("line {} {rule}", piece.line);
+                    self.ended = Some(Err(Failure::Failed(text)));
+                }
+            }
+        }
+        None
+    }
+
+    fn last_piece(&mut self) -> Option<Piece> {
+        if self.all_read {
+            self.lines.finish()
+        } else {
+            None
+        }
+    }
+
+    fn message(&self, template: &Template, piece: &Piece) -> Result<Vec<u8>, String> {
+        if self.json {
             json_message(template, piece)
         } else {
             template.message(&new_id(), Content::Text(&piece.text))
-        };
-        match message {
-            Ok(message) => Some(Outgoing {
-                line: piece.line,
-                message,
-            }),
-            Err(rule) => {
-                let text = format!("line {} {rule}", piece.line);
-                self.ended = Some(Err(Failure::Failed(text)));
-                None
-            }
         }
     }
 }

@@ -16,6 +16,8 @@ mod seen;
 mod settings;
 mod stream;
 mod subscribe;
+mod text;
+mod token;
 mod units;
 
 use std::io::Write as _;
@@ -50,6 +52,9 @@ enum Command {
     /// Receive messages; reconnects by itself and goes on where it was
     #[command(after_help = EXIT_CODES)]
     Subscribe(subscribe::Args),
+    /// Make a token for a client, signed with the hub's secret
+    #[command(after_help = EXIT_CODES)]
+    Token(token::Args),
     /// Show the configuration
     #[command(subcommand, after_help = EXIT_CODES)]
     Config(config::Command),
@@ -63,6 +68,7 @@ pub fn run() -> ExitCode {
     let ended = match cli.command {
         Command::Publish(args) => publish::run(args),
         Command::Subscribe(args) => subscribe::run(args),
+        Command::Token(args) => token::run(args),
         Command::Config(command) => config::run(command),
         Command::Completions { shell } => completions(shell),
     };

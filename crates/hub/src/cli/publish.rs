@@ -6,10 +6,11 @@ use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::failure::{Failure, say};
+use super::failure::Failure;
 use super::feed::feed;
 use super::outgoing::{Content, Template, new_id};
 use super::remote::{self, Refusal, Remote, Trouble};
+use super::text::say;
 
 /// A commit that takes longer has failed in all but name; a repeat with the same ids is harmless.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,7 +22,7 @@ pub(super) struct Args {
     text: Option<String>,
 
     /// JSON to send; without a value and with --stdin every line is JSON
-    #[arg(long, num_args = 0..=1)]
+    #[arg(long, num_args = 0..=1, allow_negative_numbers = true)]
     json: Option<Option<String>>,
 
     /// Send standard input, every line as a message, as soon as it is read. While the hub is away it waits and repeats,

@@ -6,7 +6,8 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
-use super::failure::{Failure, chain};
+use super::failure::Failure;
+use super::text::chain;
 use crate::config::Secret;
 
 /// A TCP or TLS handshake that takes longer is not going to end well.
@@ -19,7 +20,7 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, clap::Args)]
 pub(super) struct Access {
     /// Address of the hub
-    #[arg(long, env = "TIDINGS_URL", default_value = "http://127.0.0.1:8434")]
+    #[arg(long, env = "TIDINGS_URL", default_value = "http://127.0.0.1:8080")]
     url: Url,
 
     /// Token to show to the hub, see `tidings token`; the variable is safer, since others can read a command line

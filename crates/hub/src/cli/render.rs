@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::text::printable;
+
 const DAY_MS: u64 = 86_400_000;
 const PRIORITIES: [&str; 4] = ["low", "normal", "high", "critical"];
 const NORMAL: u8 = 1;
@@ -73,18 +75,6 @@ fn clock(timestamp: u64) -> String {
         seconds / 60 % 60,
         seconds % 60
     )
-}
-
-pub(super) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() && character != '\t' {
-            printable.extend(character.escape_default());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::failure::{Failure, chain};
+use super::failure::Failure;
+use super::text::chain;
 use crate::config::{Config, Flag, Inputs, Loaded};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address and port to listen on [default: 127.0.0.1:8434] [env: TIDINGS_SERVER_LISTEN]
+    /// Address and port to listen on [default: 127.0.0.1:8080] [env: TIDINGS_SERVER_LISTEN]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use tidings_protocol::sse::Decoder;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failure::{Failure, say};
+use super::failure::Failure;
 use super::remote::{Refusal, Remote, Trouble};
-use super::render::{self, Received, printable};
+use super::render::{self, Received};
 use super::seen::Seen;
+use super::text::say;
 
 /// From the request to the `connect` event: covers proxies that answer and then hold everything back.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -20,6 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const SILENCE_MIN: Duration = Duration::from_secs(15);
 /// Two heartbeats, and what the network may add.
 const SILENCE_SLACK: Duration = Duration::from_secs(5);
+/// Where the hub does not say how often it sends.
+const HEARTBEAT_MS: u64 = 25_000;
 /// A stream that lived this long was no accident, even if it carried nothing.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 /// Twice the largest message that a hub passes on.
@@ -108,7 +111,7 @@ impl Stream {
             began,
             connected: false,
             received: false,
-            silence_max: SILENCE_MIN,
+            silence_max: silence_max(0),
             asked: None,
             stop: None,
             reason: None,
@@ -188,10 +191,7 @@ impl Stream {
 
     fn event(&mut self, data: &str, connection: &mut Connection) -> Result<(), Failure> {
         let Ok(message) = serde_json::from_str::<Received<'_>>(data) else {
-            say(&format!(
-                "an event that is no message was left out: {}",
-                printable(data)
-            ));
+            say(&format!("an event that is no message was left out: {data}"));
             return Ok(());
         };
         if message.source == HUB && matches!(message.r#type.as_str(), "system" | "heartbeat") {
@@ -227,7 +227,7 @@ struct Detail {
     client_id: String,
     resumed: bool,
     topics: Vec<String>,
-    heartbeat_interval: Option<u64>,
+    heartbeat_interval: u64,
     reason: String,
     reconnect: bool,
     from: String,
@@ -251,10 +251,7 @@ impl Connection {
         let text = match event.as_str() {
             "connect" => {
                 self.connected = true;
-                if let Some(ms) = detail.heartbeat_interval {
-                    let silence = Duration::from_millis(ms.saturating_mul(2)) + SILENCE_SLACK;
-                    self.silence_max = silence.max(SILENCE_MIN);
-                }
+                self.silence_max = silence_max(detail.heartbeat_interval);
                 connected(&detail, hub)
             }
             "gap" => gap(&detail),
@@ -278,7 +275,7 @@ impl Connection {
             }
             _ => return,
         };
-        say(&printable(&text));
+        say(&text);
     }
 
     fn lost(self, reason: String) -> End {
@@ -293,6 +290,17 @@ impl Connection {
             reached,
         }
     }
+}
+
+/// How long a stream may be silent; 0 when the time between heartbeats is not known.
+fn silence_max(heartbeat_ms: u64) -> Duration {
+    let heartbeat_ms = if heartbeat_ms == 0 {
+        HEARTBEAT_MS
+    } else {
+        heartbeat_ms
+    };
+    let silence = Duration::from_millis(heartbeat_ms.saturating_mul(2));
+    silence.saturating_add(SILENCE_SLACK).max(SILENCE_MIN)
 }
 
 fn connected(detail: &Detail, hub: &str) -> String {
@@ -351,4 +359,17 @@ fn is_event_stream(response: &Response) -> bool {
         .and_then(|kind| kind.split(';').next())
         .unwrap_or_default();
     kind.trim().eq_ignore_ascii_case("text/event-stream")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_two_heartbeats_and_some_but_never_under_15_seconds() {
+        for (heartbeat_ms, seconds) in [(25_000, 55), (0, 55), (250, 15), (60_000, 125)] {
+            assert_eq!(silence_max(heartbeat_ms), Duration::from_secs(seconds));
+        }
+        assert!(silence_max(u64::MAX) > Duration::from_secs(3_600));
+    }
 }

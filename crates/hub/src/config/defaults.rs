@@ -11,9 +11,9 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 
-/// Loopback, because a hub without keys accepts everyone. The port spells TIDI on a telephone and is not the usual port of
-/// another development server.
-pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8434));
+/// Loopback, because a hub without keys accepts everyone; the port that people expect of a web service which needs no
+/// privileges.
+pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 
 /// Beside the place it was started from, so that a first try leaves nothing elsewhere.
 pub const DATA: &str = "./tidings-data";
@@ -66,6 +66,9 @@ pub const RETENTION_BYTES: u64 = 4 * GIB;
 
 /// Zero: age and bytes are the limits that mean something to a user.
 pub const RETENTION_COUNT: u64 = 0;
+
+/// Zero: the disk is the limit.
+pub const BYTES_MAX: u64 = 0;
 
 /// Often enough that the log exceeds its limits by minutes only, rare enough to cost nothing.
 pub const TRIM_EVERY_MS: u64 = MINUTE_MS;

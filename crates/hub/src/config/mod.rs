@@ -14,6 +14,7 @@ mod load;
 mod print;
 mod secret;
 mod settings;
+mod store;
 mod value;
 
 #[cfg(test)]

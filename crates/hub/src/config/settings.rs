@@ -222,6 +222,9 @@ section! {
         /// Number of the broadcast messages.
         broadcast_count: u64 = defaults::RETENTION_COUNT, any;
 
+        /// Size of the whole store at which messages are refused as on a full disk. Bytes. 0 = the disk is the limit.
+        bytes_max: u64 = defaults::BYTES_MAX, any;
+
         /// Time between two looks for messages to remove. Milliseconds.
         trim_every_ms: u64 = defaults::TRIM_EVERY_MS, at_least(1);
     }

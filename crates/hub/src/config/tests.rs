@@ -91,8 +91,8 @@ fn flags_win_over_environment_over_file_over_defaults() {
 fn a_refusal_names_key_value_origin_and_rule() {
     assert_eq!(
         refused_file("[server]\n\nlisten = 'here'\n"),
-        "server.listen = \"here\" (hub.toml line 3): must be an IP address and a port, such as 127.0.0.1:8434, \
-         [::1]:8434 or 0.0.0.0:8434"
+        "server.listen = \"here\" (hub.toml line 3): must be an IP address and a port, such as 127.0.0.1:8080, \
+         [::1]:8080 or 0.0.0.0:8080"
     );
     assert_eq!(
         refused_env(&[("TIDINGS_SSE_HEARTBEAT_MS", "5")]),

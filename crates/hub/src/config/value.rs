@@ -71,7 +71,7 @@ pub enum LogFormat {
 impl Setting for SocketAddr {
     fn read(raw: &Raw) -> Result<Self, String> {
         let rule = || {
-            "must be an IP address and a port, such as 127.0.0.1:8434, [::1]:8434 or 0.0.0.0:8434"
+            "must be an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080"
                 .to_owned()
         };
         let text = raw.text().ok_or_else(rule)?;
