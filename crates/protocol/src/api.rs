@@ -50,7 +50,7 @@ impl BroadcastRequest {
     pub fn parse(body: &[u8]) -> Result<Self, Invalid> {
         const NAMES: [&str; 2] = ["message", "excludeClientId"];
         let fields = json::object(body, &NAMES)?;
-        fields.once_each()?;
+        fields.check()?;
         let message = fields
             .optional(0)
             .ok_or_else(|| Invalid::field("message", "is required"))?;
@@ -105,7 +105,7 @@ impl AckRequest {
             "clientId",
         ];
         let fields = json::object(body, &NAMES)?;
-        fields.once_each()?;
+        fields.check()?;
         let device = fields.decode(2, |raw, name| {
             let device = json::string(raw, name)?;
             ClientId::parse(&device, name).map(|device| device.to_string())
@@ -145,7 +145,7 @@ impl MessageRef {
             ));
         }
         let fields = json::object(raw.get().as_bytes(), &NAMES)?;
-        fields.once_each()?;
+        fields.check()?;
         let required = |field| {
             fields
                 .string(field)?

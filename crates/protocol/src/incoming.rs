@@ -160,7 +160,7 @@ type Fields<'a> = Object<'a, { NAMES.len() }>;
 
 fn read(fields: &Fields<'_>, address: Option<Address>) -> Result<Incoming, Invalid> {
     let kind = read_kind(fields)?;
-    fields.once_each()?;
+    fields.check()?;
     let (target, topic) = read_address(fields, address)?;
     let exclude = read_name(fields, EXCLUDE, ClientId::parse)?;
     let metadata = read_metadata(fields)?;
@@ -169,9 +169,6 @@ fn read(fields: &Fields<'_>, address: Option<Address>) -> Result<Incoming, Inval
     let asked_in_payload = kind == MessageType::Command && target.is_some() && found.require_ack;
     let require_ack = fields.boolean(REQUIRE_ACK)?.unwrap_or(false) || asked_in_payload;
     check_require_ack(require_ack, durable, target.is_some())?;
-    if fields.unknown_depth >= JSON_DEPTH_MAX {
-        return Err(too_deep(None));
-    }
     Ok(Incoming {
         id: read_name(fields, ID, MessageId::parse)?,
         priority: fields.decode(PRIORITY, read_priority)?.unwrap_or_default(),
@@ -276,7 +273,14 @@ fn check_value(value: &RawValue, field: &str) -> Result<Findings, Invalid> {
     let found = inspect(value);
     // The braces of the message itself are one level.
     if found.depth >= JSON_DEPTH_MAX {
-        return Err(too_deep(Some(field.into())));
+        let rule = format!(
+            "must not nest deeper than {JSON_DEPTH_MAX} levels, the message itself included"
+        );
+        return Err(Invalid::new(
+            ErrorCode::InvalidJson,
+            Some(field.into()),
+            rule,
+        ));
     }
     if found.lone_surrogate {
         let rule = "must not contain half a surrogate pair";
@@ -287,16 +291,6 @@ fn check_value(value: &RawValue, field: &str) -> Result<Findings, Invalid> {
         ));
     }
     Ok(found)
-}
-
-fn too_deep(field: Option<String>) -> Invalid {
-    let rule = match field {
-        Some(_) => format!(
-            "must not nest deeper than {JSON_DEPTH_MAX} levels, the message itself included"
-        ),
-        None => format!("the message nests deeper than {JSON_DEPTH_MAX} levels"),
-    };
-    Invalid::new(ErrorCode::InvalidJson, field, rule)
 }
 
 fn check_require_ack(require_ack: bool, durable: bool, has_target: bool) -> Result<(), Invalid> {

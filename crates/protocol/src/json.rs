@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::{ErrorCode, Invalid};
-use crate::limits::{BATCH_MAX, INTEGER_MAX};
+use crate::limits::{BATCH_MAX, INTEGER_MAX, JSON_DEPTH_MAX};
 
 pub(crate) mod inspect;
 
@@ -21,7 +21,7 @@ pub(crate) struct Object<'a, const N: usize> {
     values: [Option<&'a RawValue>; N],
     duplicate: Option<&'static str>,
     /// Levels of nesting in fields without a name here, which are ignored otherwise.
-    pub(crate) unknown_depth: usize,
+    unknown_depth: usize,
 }
 
 /// Reads a body that must be one object.
@@ -93,12 +93,18 @@ fn syntax(error: &serde_json::Error) -> Invalid {
 }
 
 impl<'a, const N: usize> Object<'a, N> {
-    /// Refuses an object that names one of its fields twice: readers would disagree about which one counts.
-    pub(crate) fn once_each(&self) -> Result<(), Invalid> {
-        match self.duplicate {
-            Some(name) => Err(Invalid::field(name, "must not occur twice")),
-            None => Ok(()),
+    /// Refuses an object that names one of its fields twice, since readers would disagree about which one counts, and
+    /// one that hides deep nesting in a field that is ignored.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        if let Some(name) = self.duplicate {
+            return Err(Invalid::field(name, "must not occur twice"));
         }
+        // The braces of the object itself are one level.
+        if self.unknown_depth >= JSON_DEPTH_MAX {
+            let detail = format!("the JSON nests deeper than {JSON_DEPTH_MAX} levels");
+            return Err(Invalid::new(ErrorCode::InvalidJson, None, detail));
+        }
+        Ok(())
     }
 
     /// The text of a field, also where it is `null`.
@@ -117,7 +123,7 @@ impl<'a, const N: usize> Object<'a, N> {
 
     /// A whole number that every reader keeps exact.
     pub(crate) fn integer(&self, field: usize) -> Result<Option<u64>, Invalid> {
-        self.decode(field, |raw, name| integer(raw.get(), name))
+        self.decode(field, |raw, name| parse_integer(raw.get(), name))
     }
 
     pub(crate) fn boolean(&self, field: usize) -> Result<Option<bool>, Invalid> {
@@ -158,8 +164,9 @@ pub(crate) fn string<'a>(raw: &'a RawValue, field: &str) -> Result<Cow<'a, str>,
     }
 }
 
-/// Reads digits; a sign, a fraction or an exponent is refused, whatever the value.
-pub(crate) fn integer(text: &str, field: &str) -> Result<u64, Invalid> {
+/// Reads a whole number from 0 to [`INTEGER_MAX`] as JSON, headers and queries write it: digits, without a sign, a
+/// fraction or an exponent; `field` is the name that a refusal gives.
+pub fn parse_integer(text: &str, field: &str) -> Result<u64, Invalid> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text
         .parse()

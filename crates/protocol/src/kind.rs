@@ -169,3 +169,50 @@ impl<'de> Deserialize<'de> for Priority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no type or priority has the number {0}")]
 pub struct UnknownNumber(pub u8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_and_priorities_keep_the_numbers_that_are_on_disk() {
+        let types = MessageType::ALL.map(|kind| format!("{} {}", kind as u8, kind.event_name()));
+        let expected = [
+            "0 text",
+            "1 json",
+            "2 system",
+            "3 command",
+            "4 heartbeat",
+            "5 ack",
+            "6 message_error",
+            "7 progress",
+        ];
+        assert_eq!(types, expected);
+        assert_eq!(Priority::ALL.map(|priority| priority as u8), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn words_and_numbers_read_back_and_others_are_refused() {
+        for kind in MessageType::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+            assert_eq!(MessageType::try_from(kind as u8), Ok(kind));
+        }
+        for priority in Priority::ALL {
+            assert_eq!(Priority::try_from(priority as u8), Ok(priority));
+        }
+        assert_eq!(MessageType::try_from(8), Err(UnknownNumber(8)));
+        assert_eq!(Priority::try_from(4), Err(UnknownNumber(4)));
+    }
+
+    #[test]
+    fn a_priority_in_a_header_is_one_digit() {
+        assert_eq!(
+            Priority::parse("3", "Tidings-Priority"),
+            Ok(Priority::Critical)
+        );
+        for text in ["", "4", "-1", "+1", "01", " 1", "high"] {
+            let invalid = Priority::parse(text, "Tidings-Priority").expect_err(text);
+            assert_eq!(invalid.field.as_deref(), Some("Tidings-Priority"));
+        }
+    }
+}

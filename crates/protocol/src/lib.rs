@@ -20,6 +20,7 @@ mod pattern;
 pub use cursor::{Cursor, Epoch, MalformedCursor};
 pub use error::{ErrorCode, Invalid, Problem};
 pub use incoming::{Address, Incoming, body_is_array, parse_batch};
+pub use json::parse_integer;
 pub use kind::{MessageType, Priority, UnknownNumber};
 pub use message::Message;
 pub use names::{ClientId, MessageId, Topic};

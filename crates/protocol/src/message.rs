@@ -114,7 +114,7 @@ impl Message {
 fn one_line<S: Serializer>(value: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
     let json = value.get();
     // Inside a JSON string a line break is always escaped, so any raw one stands between tokens.
-    if !json.bytes().any(|byte| byte == b'\n' || byte == b'\r') {
+    if !json.as_bytes().contains(&b'\n') && !json.as_bytes().contains(&b'\r') {
         return value.serialize(serializer);
     }
     let line = RawValue::from_string(json.replace(['\n', '\r'], " "))

@@ -71,3 +71,20 @@ const BREAKING: [char; 3] = ['\r', '\n', '\0'];
 fn without_breaking(text: &str) -> String {
     text.replace(BREAKING, "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_break_a_line_is_taken_out_of_ids_and_names() {
+        assert_eq!(without_breaking("a\r\ndata: b\0c"), "adata: bc");
+    }
+
+    #[test]
+    #[should_panic(expected = "an id or event name with CR, LF or NUL")]
+    #[cfg(debug_assertions)]
+    fn a_line_break_in_a_name_is_found_by_tests() {
+        body(&mut Vec::new(), "a\nb", b"");
+    }
+}
