@@ -1,0 +1,7 @@
+//! The contract of the store, for every backend, and what the embedded one survives.
+
+mod bench;
+
+mod duplicates;
+mod order;
+mod read;
