@@ -1,0 +1,108 @@
+//! The way into a shard.
+
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mio::Waker;
+use tidings_store::ReadError;
+
+use super::frame::Batch;
+use super::history::Answer;
+use super::metrics::Metrics;
+use super::opening::Opening;
+use super::shard::Key;
+use crate::http::Seat;
+
+/// What a shard is told, in order.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Batch(Arc<Batch>),
+    /// Batches up to this position were refused: they are in history only.
+    Missed { upto: u64 },
+    Attach(TcpStream, Box<Opening>, Seat),
+    Answer(Key, Result<Answer, ReadError>),
+    /// Close all streams, spread over so many milliseconds.
+    Drain { over_ms: u64 },
+    Stop,
+}
+
+/// A queue with many senders and one receiver. Batches are bounded by bytes; a full inbox refuses them and says so in
+/// order, and the shard's connections read from history what it missed. The rest needs no bound of its own: there is at
+/// most one attach and one answer under way for each connection.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    queue: Mutex<Queue>,
+    signalled: AtomicBool,
+    waker: Waker,
+    bytes_max: usize,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+}
+
+impl Inbox {
+    pub(crate) fn new(waker: Waker, bytes_max: usize, metrics: Metrics) -> Self {
+        Self { queue: Mutex::default(), signalled: AtomicBool::new(false), waker, bytes_max, metrics }
+    }
+
+    /// Hands over a batch; `wake` says whether anyone there reads it, otherwise it waits until the shard wakes anyway.
+    pub(crate) fn push_batch(&self, batch: &Arc<Batch>, wake: bool) {
+        let weight = batch.weight();
+        let mut queue = self.lock();
+        let late = queue.bytes + weight > self.bytes_max / 2;
+        if queue.bytes > 0 && queue.bytes + weight > self.bytes_max {
+            self.metrics.inbox_refused.inc();
+            let upto = batch.last.0;
+            match queue.items.back_mut() {
+                Some(Item::Missed { upto: missed }) => *missed = upto,
+                _ => queue.items.push_back(Item::Missed { upto }),
+            }
+        } else {
+            queue.bytes += weight;
+            self.metrics.inbox_bytes.inc_by(as_gauge(weight));
+            queue.items.push_back(Item::Batch(Arc::clone(batch)));
+        }
+        drop(queue);
+        if wake || late {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn push(&self, item: Item) {
+        self.lock().items.push_back(item);
+        self.wake();
+    }
+
+    /// Takes everything.
+    pub(crate) fn take(&self, into: &mut VecDeque<Item>) {
+        self.signalled.store(false, Ordering::SeqCst);
+        let mut queue = self.lock();
+        self.metrics.inbox_bytes.dec_by(as_gauge(std::mem::take(&mut queue.bytes)));
+        into.append(&mut queue.items);
+        if queue.items.capacity() > 1_024 {
+            queue.items = VecDeque::new();
+        }
+    }
+
+    fn wake(&self) {
+        if !self.signalled.swap(true, Ordering::SeqCst) {
+            // It fails only when the poll of the shard is gone, and then there is nobody to wake.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// The critical sections are a few pointer moves; none can leave the queue half changed.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn as_gauge(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,164 @@
+//! Fan-out: from the journal to the sockets.
+//!
+//! ```text
+//! journal --released--> Dispatcher --Batch--> Inbox of each shard --> Shard --> Connection --> socket
+//!                       encodes once          bounded              one thread  pending or history
+//! ```
+//!
+//! Each shard is one thread and the only owner of its connections; others reach it through its inbox. What it shares, for
+//! reading only, is its subject index and the cards of its connections.
+
+mod behind;
+mod card;
+mod chunk;
+mod clock;
+mod connection;
+mod dispatch;
+mod driver;
+mod events;
+mod frame;
+mod greeting;
+mod history;
+mod inbox;
+mod index;
+mod jitter;
+mod lane;
+mod metrics;
+mod opening;
+mod pending;
+mod place;
+mod registry;
+mod ring;
+mod settings;
+mod shard;
+mod start;
+#[cfg(test)]
+mod tests;
+mod unsent;
+mod wheel;
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tidings_protocol::MessageType;
+use tidings_protocol::api::ConnectionInfo;
+use tidings_store::{Store, Subject};
+
+pub(crate) use self::clock::Clock;
+pub(crate) use self::dispatch::Dispatcher;
+pub(crate) use self::metrics::Metrics;
+pub(crate) use self::opening::{Opening, Since, Subscribe, open};
+pub(crate) use self::settings::Settings;
+
+use self::dispatch::Target;
+use self::driver::Driver;
+use self::inbox::{Inbox, Item};
+use self::registry::Registry;
+use self::shard::{Handle, Shard};
+use crate::http::Seat;
+
+/// All shards. Dropping it closes every stream.
+#[derive(Debug)]
+pub(crate) struct Fanout {
+    shards: Arc<[Handle]>,
+    registry: Arc<Registry>,
+    next: AtomicUsize,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Fanout {
+    /// Starts the shards and aims `target` at them. The store must not have taken anything since it was opened.
+    pub(crate) fn start(
+        settings: &Settings,
+        store: &Store,
+        dispatcher: &std::sync::OnceLock<Target>,
+        metrics: &Metrics,
+    ) -> io::Result<Self> {
+        let clock = Clock::start();
+        let epoch: Arc<str> = store.epoch().into();
+        let registry = Arc::new(Registry::default());
+        let mut shards = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..settings.shards {
+            let poll = mio::Poll::new()?;
+            let waker = mio::Waker::new(poll.registry(), driver::WAKE)?;
+            let inbox = Arc::new(Inbox::new(waker, settings.inbox_bytes_max, metrics.clone()));
+            let handle = Handle::new(Arc::clone(&inbox));
+            let shard = Shard::new(
+                settings.clone(),
+                Arc::clone(&epoch),
+                store.bounds().last.0,
+                &handle,
+                Arc::clone(&registry),
+                metrics.clone(),
+                clock.now(),
+                Clock::wall_ms() ^ number as u64,
+            );
+            let driver = Driver { poll, inbox, store: store.clone(), clock };
+            let name = format!("shard-{number}");
+            threads.push(std::thread::Builder::new().name(name).spawn(move || driver.run(shard))?);
+            shards.push(handle);
+        }
+        let shards: Arc<[Handle]> = shards.into();
+        assert!(dispatcher.set(Target { epoch, shards: Arc::clone(&shards) }).is_ok(), "one fan-out for one store");
+        Ok(Self { shards, registry, next: AtomicUsize::new(0), threads: Mutex::new(threads) })
+    }
+
+    /// Gives the socket to a shard, which writes the head and everything after it.
+    pub(crate) fn attach(&self, socket: TcpStream, opening: Opening, seat: Seat) {
+        let shard = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        self.shards[shard].inbox.push(Item::Attach(socket, Box::new(opening), seat));
+    }
+
+    /// How many connections such a message goes to now.
+    pub(crate) fn audience(&self, subject: &Subject, kind: MessageType, exclude: Option<&str>) -> usize {
+        self.shards.iter().map(|shard| shard.audience(subject, kind, exclude)).sum()
+    }
+
+    /// Whether the client has a connection.
+    pub(crate) fn connected(&self, client: &str) -> bool {
+        self.audience(&Subject::Client(client.into()), MessageType::Json, None) > 0
+    }
+
+    /// All connections, oldest first.
+    pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
+        let mut cards = self.registry.cards();
+        cards.sort_unstable_by_key(|card| (card.created_ms, card.connection_id));
+        let now = Clock::wall_ms();
+        cards.iter().map(|card| card.info(now)).collect()
+    }
+
+    /// Tells every stream to come back later and closes it, spread over `over_ms`.
+    pub(crate) fn drain(&self, over_ms: u64) {
+        for shard in self.shards.iter() {
+            shard.inbox.push(Item::Drain { over_ms });
+        }
+    }
+
+    /// Completes when no stream is left.
+    pub(crate) async fn emptied(&self) {
+        self.registry.emptied().await;
+    }
+
+    /// Closes what is left and waits for the shards. Blocks.
+    pub(crate) fn stop(&self) {
+        for shard in self.shards.iter() {
+            shard.inbox.push(Item::Stop);
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a shard panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,93 @@
+//! Opening a stream: everything that is decided before its socket is handed over.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tidings_protocol::{ClientId, ErrorCode, MessageType, Problem, TopicPattern};
+use uuid::Uuid;
+
+use super::card::Card;
+use super::clock::{Clock, Now};
+use super::greeting::greeting;
+use super::index::Kinds;
+use super::place::Place;
+use super::start::{Asked, Start, decide};
+use crate::hub::Hub;
+
+/// A request for a stream, checked and permitted.
+#[derive(Debug)]
+pub(crate) struct Subscribe {
+    pub(crate) client: ClientId,
+    pub(crate) topics: Vec<TopicPattern>,
+    /// `None`: all types.
+    pub(crate) types: Option<Vec<MessageType>>,
+    pub(crate) last_event_id: Option<String>,
+    pub(crate) since: Option<Since>,
+    pub(crate) heartbeat: Option<Duration>,
+    /// When the token expires, in milliseconds since 1970.
+    pub(crate) expires_at: Option<u64>,
+    pub(crate) peer: SocketAddr,
+    /// Further headers of the answer, for CORS.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Where topics and broadcast start for a client without a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    Now,
+    Earliest,
+    /// The newest so many, over all topics and broadcast together.
+    Last(u16),
+    /// Milliseconds since 1970.
+    Time(u64),
+}
+
+/// A stream that only lacks its socket.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) card: Arc<Card>,
+    pub(crate) place: Place,
+    /// The head of the answer and the first events.
+    pub(crate) greeting: Vec<u8>,
+    pub(crate) expires_at: Option<u64>,
+}
+
+/// Decides where the stream starts and what it says first.
+pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Problem> {
+    if hub.is_draining() {
+        return Err(Problem::new(ErrorCode::ShuttingDown, "the hub is shutting down"));
+    }
+    // Read before anything else: what is accepted once the client has the head lies after it.
+    let newest = hub.store.bounds().last;
+    let asked = Asked {
+        client: request.client.clone(),
+        topics: request.topics.clone(),
+        cursor: request.last_event_id.filter(|id| !id.is_empty()),
+        since: request.since,
+    };
+    let store = hub.store.clone();
+    let start = hub
+        .store
+        .reading(move |reader| decide(&store, reader, &asked, newest))
+        .await
+        .and_then(|start| start)
+        .map_err(|error| {
+            tracing::error!(%error, "find the start of a stream");
+            Problem::new(ErrorCode::StoreFailed, "the store cannot be read")
+        })?;
+    let Start { place, gaps, resumed } = start;
+    let now = Now { mono_ms: 0, wall_ms: Clock::wall_ms() };
+    let card = Arc::new(Card::new(
+        Uuid::now_v7(),
+        request.client,
+        request.topics,
+        request.types.as_deref().map_or(Kinds::ALL, Kinds::of),
+        request.peer,
+        now.wall_ms,
+        request.heartbeat.map_or(hub.config.sse.heartbeat_ms, |wished| wished.as_millis() as u64),
+    ));
+    let greeting = greeting(hub, &card, &place, &gaps, resumed, &request.headers, now);
+    Ok(Opening { card, place, greeting, expires_at: request.expires_at })
+}

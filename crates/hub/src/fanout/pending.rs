@@ -1,0 +1,137 @@
+//! What a live connection still has to be sent: references to frames of the ring.
+
+use std::collections::VecDeque;
+
+use super::chunk::Sent;
+use super::connection::View;
+use super::frame::Frame;
+use super::place::Place;
+use super::ring::{Ring, Seq};
+
+/// Above this capacity an empty queue gives its memory back.
+const CAPACITY_KEPT: usize = 16;
+
+/// Frames by number, which is also by position.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    frames: VecDeque<Seq>,
+    bytes: usize,
+}
+
+impl Pending {
+    pub(crate) fn push(&mut self, seq: Seq, frame: &Frame) {
+        self.frames.push_back(seq);
+        self.bytes += frame.with_id().len();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(crate) fn newest(&self) -> Option<Seq> {
+        self.frames.back().copied()
+    }
+
+    /// Whether the ring still has all of it.
+    pub(crate) fn is_held_by(&self, ring: &Ring) -> bool {
+        self.frames.front().is_none_or(|oldest| *oldest >= ring.base())
+    }
+
+    pub(crate) fn remove(&mut self, seq: Seq, frame_len: usize) {
+        if let Ok(index) = self.frames.binary_search(&seq) {
+            self.frames.remove(index);
+            self.bytes -= frame_len;
+        }
+        if self.frames.is_empty() && self.frames.capacity() > CAPACITY_KEPT {
+            self.frames = VecDeque::new();
+        }
+    }
+
+    /// Chooses what to write next. Priority reorders only when more is pending than one write takes.
+    pub(crate) fn choose(&self, place: &Place, view: &mut View<'_>) {
+        if self.bytes <= view.limits.write_bytes {
+            self.choose_in_order(place.clone(), view);
+        } else {
+            self.choose_by_priority(place.clone(), view);
+        }
+    }
+
+    fn choose_in_order(&self, mut trial: Place, view: &mut View<'_>) {
+        for seq in &self.frames {
+            if view.chunk.is_full(view.limits.write_bytes) {
+                return;
+            }
+            let frame = frame(view.ring, *seq);
+            let sent = if frame.durable {
+                trial.advance(frame.position);
+                Sent::InOrder { seq: *seq, covered: trial.scan() }
+            } else {
+                Sent::LiveOnly { seq: *seq }
+            };
+            choose(*seq, &trial, sent, view);
+        }
+    }
+
+    /// The highest priority first, each by position; when as many are ahead as may be, the oldest goes next.
+    fn choose_by_priority(&self, mut trial: Place, view: &mut View<'_>) {
+        let mut waiting: [VecDeque<Seq>; 4] = Default::default();
+        let mut durable = VecDeque::new();
+        for seq in &self.frames {
+            let frame = frame(view.ring, *seq);
+            waiting[usize::from(frame.priority.min(3))].push_back(*seq);
+            if frame.durable {
+                durable.push_back(*seq);
+            }
+        }
+        while !view.chunk.is_full(view.limits.write_bytes) {
+            let Some(class) = (0..4).rev().find(|class| !waiting[*class].is_empty()) else { return };
+            let first = waiting[class][0];
+            let oldest = durable.front().copied();
+            let frame_of_first = frame(view.ring, first);
+            let overtakes = frame_of_first.durable && oldest != Some(first);
+            let seq = if overtakes && !trial.may_overtake() { oldest.unwrap_or(first) } else { first };
+            take(&mut waiting[usize::from(frame(view.ring, seq).priority.min(3))], seq);
+            take(&mut durable, seq);
+            let frame_chosen = frame(view.ring, seq);
+            let position = frame_chosen.position;
+            let sent = if !frame_chosen.durable {
+                Sent::LiveOnly { seq }
+            } else if Some(seq) == oldest {
+                let unsent = durable.front().map_or(u64::MAX, |seq| frame(view.ring, *seq).position);
+                trial.advance_before(position, unsent);
+                Sent::InOrder { seq, covered: trial.scan() }
+            } else {
+                trial.overtake(position);
+                Sent::Overtaking { seq, position }
+            };
+            choose(seq, &trial, sent, view);
+        }
+    }
+}
+
+fn choose(seq: Seq, place: &Place, sent: Sent, view: &mut View<'_>) {
+    let Some((batch, index)) = view.ring.get(seq) else { return };
+    if batch.frames[index].expired(view.now.wall_ms) {
+        view.chunk.push_expired(batch, index, sent);
+    } else {
+        view.chunk.push(batch, index, place, view.epoch, sent);
+    }
+}
+
+fn frame(ring: &Ring, seq: Seq) -> &Frame {
+    let (batch, index) = ring.get(seq).expect("a connection falls behind before it chooses frames that the ring dropped");
+    &batch.frames[index]
+}
+
+/// Removes `seq`, which is nearly always the first.
+fn take(queue: &mut VecDeque<Seq>, seq: Seq) {
+    if queue.front() == Some(&seq) {
+        queue.pop_front();
+    } else if let Ok(index) = queue.binary_search(&seq) {
+        queue.remove(index);
+    }
+}

@@ -1,0 +1,462 @@
+//! A shard: the only owner of its connections.
+//!
+//! It is a state machine without a thread, a clock or a poll of its own: the driver tells it what happened and when, and
+//! takes from it what it asks of the store's readers.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tidings_protocol::{MessageType, sse};
+use tidings_protocol::api::DisconnectReason;
+use tidings_store::{Entry, ReadError, Subject};
+
+use super::chunk::Chunk;
+use super::connection::{Connection, Flow, View};
+use super::events;
+use super::frame::Batch;
+use super::history::{Answer, Request};
+use super::inbox::Inbox;
+use super::index::{Slot, SubjectIndex};
+use super::jitter::Jitter;
+use super::metrics::{ClosedLabels, Metrics, Tally};
+use super::opening::Opening;
+use super::registry::{Listed, Registry};
+use super::ring::Ring;
+use super::wheel::Wheel;
+use super::clock::Now;
+use super::settings::Settings;
+
+/// Names a connection for as long as it lives: a later one in its slot has another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) slot: Slot,
+    pub(crate) generation: u32,
+}
+
+/// Generations start again after this one, so that no key is the driver's own token.
+const GENERATION_MAX: u32 = u32::MAX >> 1;
+
+/// What others know of a shard.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) inbox: Arc<Inbox>,
+    index: Arc<RwLock<SubjectIndex>>,
+}
+
+impl Handle {
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+        Self { inbox, index: Arc::default() }
+    }
+
+    /// Hands over a batch; the shard wakes only if one of its connections may read some of it.
+    pub(crate) fn release(&self, batch: &Arc<Batch>, entries: &[Arc<Entry>]) {
+        let wake = {
+            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            entries.iter().any(|entry| index.has_reader(&entry.subject))
+        };
+        self.inbox.push_batch(batch, wake);
+    }
+
+    /// Connections that read such a message.
+    pub(crate) fn audience(&self, subject: &Subject, kind: MessageType, exclude: Option<&str>) -> usize {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).count(subject, kind as u8, exclude)
+    }
+}
+
+pub(crate) struct Shard<S> {
+    settings: Settings,
+    epoch: Arc<str>,
+    index: Arc<RwLock<SubjectIndex>>,
+    registry: Arc<Registry>,
+    metrics: Metrics,
+    slots: Vec<Berth<S>>,
+    free: Vec<Slot>,
+    ring: Ring,
+    /// The newest position released to this shard.
+    released: u64,
+    touched: VecDeque<Slot>,
+    wheel: Wheel<Key>,
+    due: Vec<Key>,
+    jitter: Jitter,
+    /// The heartbeat of this moment, for all that are caught up.
+    heartbeat: Option<(Now, u64, Vec<u8>)>,
+    /// While draining: when the last stream is to be closed.
+    drain_until: Option<u64>,
+    chunk: Chunk,
+    tally: Tally,
+    requests: Vec<(Key, Request)>,
+}
+
+struct Berth<S> {
+    generation: u32,
+    resident: Option<Resident<S>>,
+}
+
+struct Resident<S> {
+    connection: Connection<S>,
+    touched: bool,
+    /// As the metric of streams that are behind counts it.
+    counted_behind: bool,
+    heartbeat_due: u64,
+    end: Option<End>,
+    /// The earliest moment for which the wheel holds this connection.
+    armed: u64,
+    _listed: Listed,
+}
+
+/// When and why a stream ends by itself.
+#[derive(Clone, Copy)]
+struct End {
+    due: u64,
+    reason: Goodbye,
+}
+
+#[derive(Clone, Copy)]
+enum Goodbye {
+    Disconnect(DisconnectReason),
+    Maintenance,
+}
+
+impl<S: Write> Shard<S> {
+    /// `released`: the newest position at this moment, before any batch comes.
+    pub(crate) fn new(
+        settings: Settings,
+        epoch: Arc<str>,
+        released: u64,
+        handle: &Handle,
+        registry: Arc<Registry>,
+        metrics: Metrics,
+        now: Now,
+        seed: u64,
+    ) -> Self {
+        Self {
+            ring: Ring::new(released, settings.ring_bytes_max, settings.ring_frames_max),
+            settings,
+            epoch,
+            index: Arc::clone(&handle.index),
+            registry,
+            metrics,
+            slots: Vec::new(),
+            free: Vec::new(),
+            released,
+            touched: VecDeque::new(),
+            wheel: Wheel::new(now.mono_ms),
+            due: Vec::new(),
+            jitter: Jitter::new(seed),
+            heartbeat: None,
+            drain_until: None,
+            chunk: Chunk::default(),
+            tally: Tally::default(),
+            requests: Vec::new(),
+        }
+    }
+
+    /// Takes over a socket. The connection has its live place before the first byte goes out.
+    pub(crate) fn attach(&mut self, opening: Opening, now: Now, socket: impl FnOnce(Key) -> S) -> Key {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Berth { generation: 0, resident: None });
+            Slot::try_from(self.slots.len() - 1).expect("the file limit bounds connections far below 2^32")
+        });
+        let key = Key { slot, generation: self.slots[slot as usize].generation };
+        let Opening { card, place, greeting, expires_at } = opening;
+        self.write_index().insert(slot, &card.client, &card.topics, card.kinds);
+        let listed = self.registry.list(&card);
+        self.metrics.opened.inc();
+        self.metrics.connections.inc();
+        self.metrics.connections_behind.inc();
+        let resident = Resident {
+            heartbeat_due: now.mono_ms + Settings::keep_alive_ms(card.heartbeat_ms),
+            end: self.end_of(expires_at, now),
+            touched: false,
+            counted_behind: true,
+            armed: u64::MAX,
+            _listed: listed,
+            connection: Connection::new(socket(key), card, place, greeting),
+        };
+        self.slots[slot as usize].resident = Some(resident);
+        self.arm(key, now);
+        self.touch(slot);
+        key
+    }
+
+    /// Takes a batch and offers each message to those that read it.
+    pub(crate) fn release(&mut self, batch: &Arc<Batch>, now: Now) {
+        let before = self.released;
+        let first = self.ring.push(batch);
+        self.released = before.max(batch.last.0);
+        let Self { slots, ring, index, touched, settings, epoch, tally, chunk, released, .. } = self;
+        let index = index.read().unwrap_or_else(PoisonError::into_inner);
+        let mut view = View { ring, epoch, released: *released, now, limits: settings, tally, chunk };
+        for (frame, seq) in batch.frames.iter().zip(first..) {
+            index.each_reader(&frame.subject, frame.kind, frame.exclude.as_deref(), |slot| {
+                let Some(resident) = &mut slots[slot as usize].resident else { return };
+                resident.connection.offer(seq, frame, before, &mut view);
+                if !resident.touched && resident.connection.blocked_since().is_none() {
+                    resident.touched = true;
+                    touched.push_back(slot);
+                }
+            });
+        }
+    }
+
+    /// Batches up to `upto` did not come: history has them.
+    pub(crate) fn miss(&mut self, upto: u64, now: Now) {
+        let before = self.released;
+        self.ring.restart(upto);
+        self.released = before.max(upto);
+        for slot in 0..self.slots.len() {
+            self.with(slot as Slot, now, |resident, view| resident.connection.miss(before, upto, view));
+            self.touch(slot as Slot);
+        }
+    }
+
+    /// The readers' answer for a connection, if it is still there.
+    pub(crate) fn answer(&mut self, key: Key, answer: Result<Answer, ReadError>, now: Now) {
+        if !self.is_current(key) {
+            return;
+        }
+        match answer {
+            Ok(answer) => {
+                self.with(key.slot, now, |resident, view| resident.connection.receive(answer, view));
+                self.touch(key.slot);
+            }
+            Err(error) => {
+                tracing::error!(%error, "read history for a stream; it is closed and resumes");
+                self.metrics.history_failures.inc();
+                self.close(key, "history_failed");
+            }
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(crate) fn writable(&mut self, key: Key) {
+        if self.is_current(key) {
+            self.touch(key.slot);
+        }
+    }
+
+    /// Removes a connection; its socket closes.
+    pub(crate) fn close(&mut self, key: Key, reason: &'static str) {
+        if !self.is_current(key) {
+            return;
+        }
+        let berth = &mut self.slots[key.slot as usize];
+        let Some(resident) = berth.resident.take() else { return };
+        berth.generation = (berth.generation + 1) & GENERATION_MAX;
+        self.free.push(key.slot);
+        let card = &resident.connection.card;
+        self.write_index().remove(key.slot, &card.client, &card.topics);
+        self.metrics.connections.dec();
+        if resident.counted_behind {
+            self.metrics.connections_behind.dec();
+        }
+        self.metrics.closed.get_or_create(&ClosedLabels { reason }).inc();
+    }
+
+    /// Tells every stream to go, spread over `over_ms`.
+    pub(crate) fn drain(&mut self, over_ms: u64, now: Now) {
+        self.drain_until = Some(now.mono_ms + over_ms);
+        for slot in 0..self.slots.len() {
+            let due = now.mono_ms + self.jitter.below(over_ms);
+            let Berth { generation, resident: Some(resident) } = &mut self.slots[slot] else { continue };
+            resident.end = Some(End { due, reason: Goodbye::Maintenance });
+            let key = Key { slot: slot as Slot, generation: *generation };
+            self.arm(key, now);
+        }
+    }
+
+    /// Handles what is due by now.
+    pub(crate) fn advance(&mut self, now: Now) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now.mono_ms, &mut due);
+        for key in due.drain(..) {
+            self.handle_due(key, now);
+        }
+        self.due = due;
+    }
+
+    /// Lets up to `visits` connections write; whether more wait for their turn.
+    pub(crate) fn sweep(&mut self, visits: usize, now: Now) -> bool {
+        for _ in 0..visits {
+            let Some(slot) = self.touched.pop_front() else { break };
+            self.visit(slot, now);
+        }
+        !self.touched.is_empty()
+    }
+
+    /// What the readers are asked.
+    pub(crate) fn take_requests(&mut self) -> impl Iterator<Item = (Key, Request)> {
+        std::mem::take(&mut self.requests).into_iter()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn socket(&mut self, key: Key) -> Option<&mut S> {
+        let resident = self.is_current(key).then(|| self.slots[key.slot as usize].resident.as_mut())??;
+        Some(&mut resident.connection.socket)
+    }
+
+    /// Milliseconds until something may be due.
+    pub(crate) fn wait_ms(&self, now: Now) -> u64 {
+        self.wheel.wait_ms(now.mono_ms)
+    }
+
+    /// Connections here.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(crate) fn publish_metrics(&mut self) {
+        self.metrics.add(&mut self.tally);
+    }
+
+    fn visit(&mut self, slot: Slot, now: Now) {
+        let key = Key { slot, generation: self.slots[slot as usize].generation };
+        let flow = self.with(slot, now, |resident, view| {
+            resident.touched = false;
+            let flow = resident.connection.flush(view);
+            let card = &resident.connection.card;
+            card.queued.store(resident.connection.queued(), Ordering::Relaxed);
+            (flow, resident.connection.is_closing())
+        });
+        self.count_behind(slot);
+        match flow {
+            None | Some((Flow::Idle, _)) => {}
+            Some((Flow::Blocked, _)) => self.arm(key, now),
+            Some((Flow::Again, _)) => self.touch(slot),
+            Some((Flow::Read(request), _)) => self.requests.push((key, request)),
+            Some((Flow::Close, said_goodbye)) => self.close(key, if said_goodbye { "hub" } else { "socket" }),
+        }
+    }
+
+    fn count_behind(&mut self, slot: Slot) {
+        let Some(resident) = &mut self.slots[slot as usize].resident else { return };
+        let behind = resident.connection.is_behind();
+        match (std::mem::replace(&mut resident.counted_behind, behind), behind) {
+            (true, false) => _ = self.metrics.connections_behind.dec(),
+            (false, true) => _ = self.metrics.connections_behind.inc(),
+            _ => {}
+        }
+    }
+
+    fn handle_due(&mut self, key: Key, now: Now) {
+        if !self.is_current(key) {
+            return;
+        }
+        let write_timeout_ms = self.settings.write_timeout_ms;
+        let Some(resident) = &mut self.slots[key.slot as usize].resident else { return };
+        if resident.armed > now.mono_ms {
+            return;
+        }
+        resident.armed = u64::MAX;
+        if resident.connection.blocked_since().is_some_and(|since| now.mono_ms >= since + write_timeout_ms) {
+            return self.close(key, "write_timeout");
+        }
+        if let Some(end) = resident.end.filter(|end| end.due <= now.mono_ms) {
+            resident.end = None;
+            self.say_goodbye(key.slot, end.reason, now);
+        } else if resident.heartbeat_due <= now.mono_ms {
+            self.beat(key.slot, now);
+        }
+        self.arm(key, now);
+    }
+
+    /// Sends a heartbeat, unless bytes that wait for the socket say as much.
+    fn beat(&mut self, slot: Slot, now: Now) {
+        let Self { slots, heartbeat, epoch, released, .. } = self;
+        let Some(resident) = &mut slots[slot as usize].resident else { return };
+        let Resident { connection, heartbeat_due, .. } = resident;
+        *heartbeat_due = now.mono_ms + Settings::keep_alive_ms(connection.card.heartbeat_ms);
+        if connection.is_closing() || connection.blocked_since().is_some() {
+            return;
+        }
+        if connection.card.heartbeat_ms == 0 {
+            let mut comment = Vec::new();
+            sse::comment(&mut comment, "");
+            connection.send_own(comment);
+        } else if connection.is_caught_up() {
+            let made_now = |made: &&(Now, u64, Vec<u8>)| made.0.mono_ms == now.mono_ms && made.1 == *released;
+            let beat = match heartbeat.as_ref().filter(made_now) {
+                Some((.., beat)) => beat.clone(),
+                None => events::heartbeat(&connection.cursor(*released).text(epoch), now),
+            };
+            connection.send_own(beat.clone());
+            *heartbeat = Some((now, *released, beat));
+        } else {
+            let cursor = connection.cursor(*released).text(epoch);
+            connection.send_own(events::heartbeat(&cursor, now));
+        }
+        self.touch(slot);
+    }
+
+    fn say_goodbye(&mut self, slot: Slot, reason: Goodbye, now: Now) {
+        let retry_after_ms = self.settings.retry_ms + self.jitter.below(self.settings.retry_ms.max(1));
+        let Some(resident) = &mut self.slots[slot as usize].resident else { return };
+        let connection = &mut resident.connection;
+        let event = match reason {
+            Goodbye::Maintenance => events::maintenance(&connection.card, retry_after_ms, now),
+            Goodbye::Disconnect(reason) => events::disconnect(&connection.card, reason.into(), now),
+        };
+        connection.close_after(event);
+        self.touch(slot);
+    }
+
+    /// Puts the connection on the wheel for the next moment at which it may need something.
+    fn arm(&mut self, key: Key, now: Now) {
+        let Some(resident) = &mut self.slots[key.slot as usize].resident else { return };
+        let blocked = resident.connection.blocked_since().map(|since| since + self.settings.write_timeout_ms);
+        let end = resident.end.map(|end| end.due);
+        let due = [Some(resident.heartbeat_due), blocked, end].into_iter().flatten().min().unwrap_or(u64::MAX);
+        if due < resident.armed {
+            resident.armed = due.max(now.mono_ms);
+            self.wheel.insert(due, key);
+        }
+    }
+
+    fn end_of(&mut self, expires_at: Option<u64>, now: Now) -> Option<End> {
+        let reason = Goodbye::Disconnect;
+        let lifetime = (self.settings.lifetime_ms > 0).then(|| {
+            let lifetime_ms = self.settings.lifetime_ms;
+            let due = now.mono_ms + lifetime_ms - self.jitter.below(lifetime_ms / 5 + 1);
+            End { due, reason: reason(DisconnectReason::Lifetime) }
+        });
+        let expiry = expires_at.map(|at| End {
+            due: now.mono_ms + at.saturating_sub(now.wall_ms),
+            reason: reason(DisconnectReason::TokenExpired),
+        });
+        let drain = self.drain_until.map(|until| End {
+            due: now.mono_ms + self.jitter.below(until.saturating_sub(now.mono_ms) + 1),
+            reason: Goodbye::Maintenance,
+        });
+        [lifetime, expiry, drain].into_iter().flatten().min_by_key(|end| end.due)
+    }
+
+    fn touch(&mut self, slot: Slot) {
+        if let Some(resident) = &mut self.slots[slot as usize].resident
+            && !resident.touched
+        {
+            resident.touched = true;
+            self.touched.push_back(slot);
+        }
+    }
+
+    fn with<R>(&mut self, slot: Slot, now: Now, act: impl FnOnce(&mut Resident<S>, &mut View<'_>) -> R) -> Option<R> {
+        let Self { slots, ring, settings, epoch, tally, chunk, released, .. } = self;
+        let resident = slots[slot as usize].resident.as_mut()?;
+        let mut view = View { ring, epoch, released: *released, now, limits: settings, tally, chunk };
+        Some(act(resident, &mut view))
+    }
+
+    fn is_current(&self, key: Key) -> bool {
+        self.slots.get(key.slot as usize).is_some_and(|berth| berth.generation == key.generation && berth.resident.is_some())
+    }
+
+    fn write_index(&self) -> std::sync::RwLockWriteGuard<'_, SubjectIndex> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

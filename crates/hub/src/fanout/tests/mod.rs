@@ -1,0 +1,5 @@
+//! The fan-out without threads and sockets: each rule by name, and a random walk that checks them together.
+
+mod rules;
+mod walk;
+mod world;

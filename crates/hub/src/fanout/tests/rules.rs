@@ -1,0 +1,203 @@
+use tidings_store::Subject;
+
+use super::super::opening::Since;
+use super::world::{Client, World, mailbox, record, settings, topic};
+
+const LOW: u8 = 0;
+const NORMAL: u8 = 1;
+const HIGH: u8 = 2;
+const CRITICAL: u8 = 3;
+
+/// One commit each, so that they could arrive at different times.
+fn publish_each(world: &mut World, subject: &Subject, priority: u8, ids: impl IntoIterator<Item = String>, size: usize) {
+    for id in ids {
+        world.publish(vec![record(subject.clone(), "s", &id, priority, size)]);
+    }
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix}{n}")).collect()
+}
+
+#[test]
+fn what_fits_into_one_write_goes_in_position_order_whatever_its_priority() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, None);
+    world.settle();
+    publish_each(&mut world, &topic("t"), LOW, names("low", 2), 10);
+    publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 1), 10);
+    world.read_all(&mut client);
+    assert_eq!(client.ids(), ["low0", "low1", "critical0"]);
+}
+
+#[test]
+fn a_critical_message_overtakes_a_live_backlog_and_its_cursor_says_so() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, None);
+    world.settle();
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 20), 300);
+    publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 1), 10);
+    world.make_room(&client, 100);
+    world.settle();
+    client.read();
+    world.read_all(&mut client);
+    assert_eq!(client.ids()[0], "critical0");
+    assert!(client.received[0].cursor.contains('+'), "{}", client.received[0].cursor);
+    assert_eq!(client.ids()[1..], names("normal", 20));
+    assert!(!client.received.last().expect("some").cursor.contains('+'));
+}
+
+#[test]
+fn at_most_64_messages_are_ahead_and_then_the_oldest_goes_next() {
+    let mut world = World::new(Settings { pending_max: 200, ring_frames_max: 1_000, ring_bytes_max: 1 << 20, ..settings() });
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, None);
+    world.settle();
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 3), 300);
+    publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 70), 40);
+    world.read_all(&mut client);
+    let first_normal = client.ids().iter().position(|id| *id == "normal0").expect("arrives");
+    assert_eq!(first_normal, 64);
+    assert_eq!(client.received.len(), 73);
+    let most = client.received.iter().map(|seen| seen.cursor.matches('+').count()).max();
+    assert_eq!(most, Some(64));
+}
+
+#[test]
+fn a_critical_message_overtakes_a_backlog_that_is_read_from_history() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 1_000), 300);
+    world.connect(&mut client, Some(Since::Earliest));
+    world.make_room(&client, 5_000);
+    world.settle();
+    client.read();
+    publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 1), 10);
+    world.read_all(&mut client);
+    let at = client.ids().iter().position(|id| *id == "critical0").expect("arrives");
+    assert!(at < 30, "came after {at} others");
+    assert_eq!(client.received.len(), 1_001);
+}
+
+#[test]
+fn a_critical_message_stored_while_away_overtakes_the_backlog_on_return() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 500), 300);
+    publish_each(&mut world, &topic("t"), HIGH, names("high", 1), 10);
+    publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 1), 10);
+    publish_each(&mut world, &topic("t"), NORMAL, names("later", 500), 300);
+    world.connect(&mut client, Some(Since::Earliest));
+    world.read_all(&mut client);
+    assert_eq!(client.ids()[..2], ["critical0", "high0"]);
+    assert_eq!(client.received.len(), 1_002);
+}
+
+#[test]
+fn a_reconnect_right_after_an_overtaking_message_loses_nothing_and_repeats_nothing() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 200), 300);
+    publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 1), 10);
+    world.connect(&mut client, Some(Since::Earliest));
+    while !client.ids().contains(&"critical0") {
+        world.make_room(&client, 50);
+        world.settle();
+        client.read();
+    }
+    world.cut(&mut client);
+    world.connect(&mut client, None);
+    world.read_all(&mut client);
+    let mut ids = client.ids();
+    assert_eq!(ids.len(), 201, "each once");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 201);
+}
+
+#[test]
+fn shared_messages_never_go_before_an_unread_mailbox_and_count_from_now() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    publish_each(&mut world, &topic("t"), NORMAL, names("before", 3), 10);
+    publish_each(&mut world, &mailbox("alice"), NORMAL, names("mail", 200), 100);
+    world.connect(&mut client, None);
+    world.settle();
+    publish_each(&mut world, &topic("t"), NORMAL, names("after", 2), 10);
+    world.read_all(&mut client);
+    let expected: Vec<_> = names("mail", 200).into_iter().chain(names("after", 2)).collect();
+    assert_eq!(client.ids(), expected);
+    let dotted = client.received.iter().filter(|seen| seen.cursor.contains('.')).count();
+    assert!(dotted > 0, "the two starts are both in the cursor");
+}
+
+#[test]
+fn a_live_only_message_does_not_overtake_and_a_connection_that_is_behind_does_not_get_it() {
+    let mut world = World::new(settings());
+    let mut live = Client::new("alice", &["t"]);
+    let mut behind = Client::new("bob", &["t"]);
+    world.connect(&mut live, None);
+    world.connect(&mut behind, None);
+    world.make_room(&live, 1 << 16);
+    world.settle();
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 40), 100);
+    world.settle();
+    let mut record = record(topic("t"), "s", "live-only", NORMAL, 1);
+    record.durable = false;
+    world.publish(vec![record]);
+    publish_each(&mut world, &topic("t"), NORMAL, names("later", 1), 100);
+    world.read_all(&mut live);
+    world.read_all(&mut behind);
+    let expected: Vec<_> =
+        names("normal", 40).into_iter().chain(["live-only".into()]).chain(names("later", 1)).collect();
+    assert_eq!(live.ids(), expected);
+    let expected: Vec<_> = names("normal", 40).into_iter().chain(names("later", 1)).collect();
+    assert_eq!(behind.ids(), expected);
+}
+
+#[test]
+fn a_message_whose_time_to_live_has_passed_is_not_sent() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, None);
+    world.settle();
+    let mut short = record(topic("t"), "s", "short", NORMAL, 1);
+    short.ttl_ms = Some(1);
+    world.publish(vec![short, record(topic("t"), "s", "kept", NORMAL, 1)]);
+    world.now.wall_ms = super::super::clock::Clock::wall_ms() + 10_000;
+    world.read_all(&mut client);
+    assert_eq!(client.ids(), ["kept"]);
+}
+
+#[test]
+fn a_batch_that_a_full_inbox_refused_is_read_from_history() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, None);
+    world.settle();
+    world.append(vec![record(topic("t"), "s", "missed", NORMAL, 1)]);
+    world.miss();
+    publish_each(&mut world, &topic("t"), NORMAL, names("later", 1), 1);
+    world.read_all(&mut client);
+    assert_eq!(client.ids(), ["missed", "later0"]);
+}
+
+#[test]
+fn a_socket_that_takes_nothing_is_closed_after_the_write_timeout() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, None);
+    world.settle();
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 1), 100);
+    world.settle();
+    world.now.mono_ms += settings().write_timeout_ms - 100;
+    world.shard.advance(world.now);
+    assert_eq!(world.shard.len(), 1);
+    world.now.mono_ms += 200;
+    world.shard.advance(world.now);
+    assert_eq!(world.shard.len(), 0);
+}
+
+use super::super::settings::Settings;

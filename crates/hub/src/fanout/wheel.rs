@@ -1,0 +1,88 @@
+//! A timer wheel: a connection's next due moment costs a few bytes and no system call.
+
+/// Milliseconds between two slots: finer than the finest heartbeat (250 ms) needs.
+const TICK_MS: u64 = 32;
+/// One turn is 65 s; a later moment is put back once for each turn.
+const SLOTS: usize = 2_048;
+
+/// Keys that are due at some moment, given back when it has come.
+#[derive(Debug)]
+pub(crate) struct Wheel<K> {
+    slots: Vec<Vec<(u64, K)>>,
+    /// The first tick that has not been handed out.
+    next: u64,
+}
+
+impl<K> Wheel<K> {
+    pub(crate) fn new(now_ms: u64) -> Self {
+        let mut slots = Vec::new();
+        slots.resize_with(SLOTS, Vec::new);
+        Self { slots, next: now_ms / TICK_MS }
+    }
+
+    /// Gives `key` back at `due_ms` or, at the latest, one tick after.
+    pub(crate) fn insert(&mut self, due_ms: u64, key: K) {
+        let tick = due_ms.div_ceil(TICK_MS).max(self.next);
+        self.slots[(tick % SLOTS as u64) as usize].push((tick, key));
+    }
+
+    /// Takes out what is due at `now_ms`.
+    pub(crate) fn advance(&mut self, now_ms: u64, due: &mut Vec<K>) {
+        let now = now_ms / TICK_MS;
+        let first = self.next;
+        // After a long pause each slot is visited once.
+        for tick in first..=now.min(first.saturating_add(SLOTS as u64 - 1)) {
+            let slot = &mut self.slots[(tick % SLOTS as u64) as usize];
+            let mut kept = Vec::new();
+            for (at, key) in slot.drain(..) {
+                if at <= now { due.push(key) } else { kept.push((at, key)) }
+            }
+            *slot = kept;
+        }
+        self.next = self.next.max(now + 1);
+    }
+
+    /// How long until the next tick.
+    pub(crate) fn wait_ms(&self, now_ms: u64) -> u64 {
+        (self.next * TICK_MS).saturating_sub(now_ms).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_comes_back_once_and_never_early() {
+        let mut wheel = Wheel::new(0);
+        for due in [0, 1, 250, 25_000, 300_000, 3_600_000] {
+            wheel.insert(due, due);
+        }
+        let mut returned = Vec::new();
+        let mut now = 0;
+        while now < 3_700_000 {
+            let mut due = Vec::new();
+            wheel.advance(now, &mut due);
+            for key in due {
+                assert!(key <= now && now <= key + 2 * 1_000, "{key} at {now}");
+                returned.push(key);
+            }
+            now += 1_000;
+        }
+        returned.sort_unstable();
+        assert_eq!(returned, [0, 1, 250, 25_000, 300_000, 3_600_000]);
+    }
+
+    #[test]
+    fn after_a_pause_of_many_turns_everything_due_comes_at_once() {
+        let mut wheel = Wheel::new(0);
+        (0..5_000).for_each(|key| wheel.insert(key * 20, key));
+        let mut due = Vec::new();
+        wheel.advance(10_000_000, &mut due);
+        assert_eq!(due.len(), 5_000);
+        wheel.insert(5, 1);
+        due.clear();
+        wheel.advance(10_000_032, &mut due);
+        assert_eq!(due, [1]);
+    }
+}

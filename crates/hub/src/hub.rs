@@ -1,0 +1,192 @@
+//! The composition root: builds every part in order and stops them in the reverse one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+use tidings_protocol::Epoch;
+use tidings_store::{Durability, Health, IdempotencyWindow, Keep, OpenError, Options, Retention, Store};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::auth::{Auth, WeakSecret};
+use crate::config::{self, Config};
+use crate::fanout::{self, Clock, Dispatcher, Fanout, Settings};
+use crate::http::{self, Listener, Server};
+use crate::metrics::Metrics;
+
+/// What every request handler gets.
+#[derive(Debug)]
+pub struct Hub {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) fanout: Fanout,
+    pub(crate) auth: Auth,
+    pub(crate) metrics: Metrics,
+    /// The epoch of every cursor that is given out now.
+    pub(crate) epoch: Epoch,
+    draining: AtomicBool,
+}
+
+/// A hub that answers. Dropping it without [`Running::drain`] cuts its streams.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    hub: Arc<Hub>,
+    server: Server,
+    caretaker: JoinHandle<()>,
+    failed: watch::Receiver<bool>,
+}
+
+/// Why a hub did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot open the store in {}", .dir.display())]
+    Store { dir: PathBuf, source: OpenError },
+    #[error("auth.jwt_secret cannot be used")]
+    Secret(#[from] WeakSecret),
+    #[error("cannot read or raise the limit of open files")]
+    FileLimit(#[source] std::io::Error),
+    #[error("cannot start the threads of the fan-out")]
+    Threads(#[source] std::io::Error),
+}
+
+/// After the last stream is told to go, so long may the answers to requests still take.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often the store's health is looked at; a failed one refuses writes at once, this only ends the process.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+
+impl Hub {
+    /// Binds, opens, starts; returns once the hub answers.
+    ///
+    /// # Errors
+    /// Names what could not be had: the address, the data folder, the file limit, the secret.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        let listen = config.server.listen;
+        let refused = |source| StartError::Listen { address: listen, source };
+        let listener = Listener::bind(listen).map_err(refused)?;
+        let address = listener.address().map_err(refused)?;
+        let seats = http::seats(config.server.connections_max).map_err(StartError::FileLimit)?;
+        let auth = match &config.auth.jwt_secret {
+            Some(secret) => Auth::with_secret(secret.expose().as_bytes())?,
+            None => Auth::open(),
+        };
+        let dispatcher = Dispatcher::default();
+        let target = dispatcher.target();
+        let store = open_store(&config, dispatcher).await?;
+        let counts = fanout::Metrics::default();
+        let metrics = Metrics::new(|registry| counts.register(registry));
+        let settings = Settings::new(&config.sse);
+        let fanout = Fanout::start(&settings, &store, &target, &counts).map_err(StartError::Threads)?;
+        let epoch = store.epoch().parse().expect("the store makes epochs of the form that cursors have");
+        let draining = AtomicBool::new(false);
+        let hub = Arc::new(Self { config, store, fanout, auth, metrics, epoch, draining });
+        let (fail, failed) = watch::channel(false);
+        let caretaker = tokio::spawn(take_care(Arc::clone(&hub), fail));
+        let server = http::start(listener, Arc::clone(&hub), seats);
+        Ok(Running { address, hub, server, caretaker, failed })
+    }
+
+    /// Milliseconds since 1970.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn now_ms(&self) -> u64 {
+        Clock::wall_ms()
+    }
+
+    /// Whether the hub is shutting down: no new streams.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Completes when the store has failed: nothing more is accepted, and the process should end and start again.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // The caretaker ends only with the hub.
+            std::future::pending().await
+        }
+    }
+
+    /// Tells every stream to come back later, spread over the drain time, lets requests finish, and stops.
+    pub async fn drain(self) {
+        let Self { hub, server, caretaker, .. } = self;
+        hub.draining.store(true, Ordering::Relaxed);
+        let drain = Duration::from_millis(hub.config.server.drain_ms);
+        tracing::info!(streams = hub.fanout.connections().len(), ?drain, "draining");
+        hub.fanout.drain(hub.config.server.drain_ms);
+        if timeout(drain + GRACE, hub.fanout.emptied()).await.is_err() {
+            tracing::info!("streams that took nothing were cut");
+        }
+        server.stop(GRACE).await;
+        caretaker.abort();
+        let stopped = tokio::task::spawn_blocking(move || hub.fanout.stop()).await;
+        if stopped.is_err() {
+            tracing::error!("the fan-out did not stop cleanly");
+        }
+    }
+}
+
+/// Opening may have to rebuild indexes, so it has a thread of its own.
+async fn open_store(config: &Config, dispatcher: Dispatcher) -> Result<Store, StartError> {
+    let dir = config.server.data.clone();
+    let options = store_options(config);
+    let opened = tokio::task::spawn_blocking(move || Store::open(options, vec![Box::new(dispatcher)])).await;
+    opened.expect("opening a store does not panic").map_err(|source| StartError::Store { dir, source })
+}
+
+fn store_options(config: &Config) -> Options {
+    let keep = |age_ms, bytes, count| Keep { age_ms, bytes, count };
+    let config::Store { idempotency_ms, idempotency_ids, .. } = config.store;
+    let store = &config.store;
+    Options {
+        dir: Some(config.server.data.clone()),
+        durability: match store.durability {
+            config::Durability::Disk => Durability::Disk,
+            config::Durability::Os => Durability::Os,
+        },
+        idempotency_window: IdempotencyWindow {
+            ms: idempotency_ms,
+            ids: usize::try_from(idempotency_ids).unwrap_or(usize::MAX),
+        },
+        retention: Retention {
+            mailbox: keep(store.mailbox_age_ms, store.mailbox_bytes, store.mailbox_count),
+            topic: keep(store.topic_age_ms, store.topic_bytes, store.topic_count),
+            broadcast: keep(store.broadcast_age_ms, store.broadcast_bytes, store.broadcast_count),
+        },
+        ..Options::default()
+    }
+}
+
+/// Runs retention, and watches the store.
+async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
+    let mut trim = interval(Duration::from_millis(hub.config.store.trim_every_ms));
+    trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = interval(HEALTH_EVERY);
+    loop {
+        tokio::select! {
+            _ = trim.tick() => match hub.store.trim().await {
+                Ok(trimmed) => tracing::debug!(?trimmed, "retention"),
+                Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
+            },
+            _ = look.tick() => {
+                if hub.store.health() == Health::Failed {
+                    fail.send_replace(true);
+                }
+            }
+        }
+    }
+}
