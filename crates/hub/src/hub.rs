@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidings_protocol::Epoch;
-use tidings_store::{Durability, Health, IdempotencyWindow, Keep, OpenError, Options, Retention, Store};
+use tidings_store::{Health, OpenError, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::auth::{Auth, WeakSecret};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::fanout::{self, Clock, Dispatcher, Fanout, Settings};
 use crate::http::{self, Listener, Server};
 use crate::metrics::Metrics;
@@ -46,7 +46,10 @@ pub struct Running {
 #[derive(Debug, Error)]
 pub enum StartError {
     #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("cannot open the store in {}", .dir.display())]
     Store { dir: PathBuf, source: OpenError },
     #[error("auth.jwt_secret cannot be used")]
@@ -69,7 +72,10 @@ impl Hub {
     /// Names what could not be had: the address, the data folder, the file limit, the secret.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let listen = config.server.listen;
-        let refused = |source| StartError::Listen { address: listen, source };
+        let refused = |source| StartError::Listen {
+            address: listen,
+            source,
+        };
         let listener = Listener::bind(listen).map_err(refused)?;
         let address = listener.address().map_err(refused)?;
         let seats = http::seats(config.server.connections_max).map_err(StartError::FileLimit)?;
@@ -83,14 +89,32 @@ impl Hub {
         let counts = fanout::Metrics::default();
         let metrics = Metrics::new(|registry| counts.register(registry));
         let settings = Settings::new(&config.sse);
-        let fanout = Fanout::start(&settings, &store, &target, &counts).map_err(StartError::Threads)?;
-        let epoch = store.epoch().parse().expect("the store makes epochs of the form that cursors have");
+        let fanout =
+            Fanout::start(&settings, &store, &target, &counts).map_err(StartError::Threads)?;
+        let epoch = store
+            .epoch()
+            .parse()
+            .expect("the store makes epochs of the form that cursors have");
         let draining = AtomicBool::new(false);
-        let hub = Arc::new(Self { config, store, fanout, auth, metrics, epoch, draining });
+        let hub = Arc::new(Self {
+            config,
+            store,
+            fanout,
+            auth,
+            metrics,
+            epoch,
+            draining,
+        });
         let (fail, failed) = watch::channel(false);
         let caretaker = tokio::spawn(take_care(Arc::clone(&hub), fail));
         let server = http::start(listener, Arc::clone(&hub), seats);
-        Ok(Running { address, hub, server, caretaker, failed })
+        Ok(Running {
+            address,
+            hub,
+            server,
+            caretaker,
+            failed,
+        })
     }
 
     /// Milliseconds since 1970.
@@ -123,7 +147,12 @@ impl Running {
 
     /// Tells every stream to come back later, spread over the drain time, lets requests finish, and stops.
     pub async fn drain(self) {
-        let Self { hub, server, caretaker, .. } = self;
+        let Self {
+            hub,
+            server,
+            caretaker,
+            ..
+        } = self;
         hub.draining.store(true, Ordering::Relaxed);
         let drain = Duration::from_millis(hub.config.server.drain_ms);
         tracing::info!(streams = hub.fanout.connections().len(), ?drain, "draining");
@@ -143,32 +172,12 @@ impl Running {
 /// Opening may have to rebuild indexes, so it has a thread of its own.
 async fn open_store(config: &Config, dispatcher: Dispatcher) -> Result<Store, StartError> {
     let dir = config.server.data.clone();
-    let options = store_options(config);
-    let opened = tokio::task::spawn_blocking(move || Store::open(options, vec![Box::new(dispatcher)])).await;
-    opened.expect("opening a store does not panic").map_err(|source| StartError::Store { dir, source })
-}
-
-fn store_options(config: &Config) -> Options {
-    let keep = |age_ms, bytes, count| Keep { age_ms, bytes, count };
-    let config::Store { idempotency_ms, idempotency_ids, .. } = config.store;
-    let store = &config.store;
-    Options {
-        dir: Some(config.server.data.clone()),
-        durability: match store.durability {
-            config::Durability::Disk => Durability::Disk,
-            config::Durability::Os => Durability::Os,
-        },
-        idempotency_window: IdempotencyWindow {
-            ms: idempotency_ms,
-            ids: usize::try_from(idempotency_ids).unwrap_or(usize::MAX),
-        },
-        retention: Retention {
-            mailbox: keep(store.mailbox_age_ms, store.mailbox_bytes, store.mailbox_count),
-            topic: keep(store.topic_age_ms, store.topic_bytes, store.topic_count),
-            broadcast: keep(store.broadcast_age_ms, store.broadcast_bytes, store.broadcast_count),
-        },
-        ..Options::default()
-    }
+    let options = config.store.options(dir.clone());
+    let opened =
+        tokio::task::spawn_blocking(move || Store::open(options, vec![Box::new(dispatcher)])).await;
+    opened
+        .expect("opening a store does not panic")
+        .map_err(|source| StartError::Store { dir, source })
 }
 
 /// Runs retention, and watches the store.

@@ -1,5 +1,14 @@
-pub mod auth;
+//! The hub of Tidings: messages in over POST, kept in a journal, pushed over Server-Sent Events.
+
+mod acks;
+mod auth;
 pub mod cli;
 pub mod config;
-pub mod logging;
-pub mod page;
+mod fanout;
+mod http;
+mod hub;
+mod logging;
+mod metrics;
+mod page;
+
+pub use hub::{Hub, Running, StartError};

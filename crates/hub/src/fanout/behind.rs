@@ -61,7 +61,11 @@ impl Behind {
     }
 
     pub(crate) fn set_slice(&mut self, batch: Arc<Batch>, upto: u64) {
-        self.slice = Some(Slice { batch, next: 0, upto });
+        self.slice = Some(Slice {
+            batch,
+            next: 0,
+            upto,
+        });
     }
 
     /// Where the scan is once the slice, all of it written, is given up.
@@ -70,11 +74,20 @@ impl Behind {
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.lane.len() + self.slice.as_ref().map_or(0, |slice| slice.batch.frames.len() - slice.next)
+        self.lane.len()
+            + self
+                .slice
+                .as_ref()
+                .map_or(0, |slice| slice.batch.frames.len() - slice.next)
     }
 
     /// Chooses what overtakes; returns the positions to fetch first, if the next ones are nowhere in memory.
-    pub(crate) fn choose_from_lane(&mut self, trial: &mut Place, card: &Card, view: &mut View<'_>) -> Vec<u64> {
+    pub(crate) fn choose_from_lane(
+        &mut self,
+        trial: &mut Place,
+        card: &Card,
+        view: &mut View<'_>,
+    ) -> Vec<u64> {
         if !self.lane_is_filled {
             return Vec::new();
         }
@@ -85,10 +98,18 @@ impl Behind {
                 break;
             }
             let found = view.ring.find(position);
-            let fetched = || self.fetched.as_ref().and_then(|batch| Some((batch, batch.find(position)?)));
+            let fetched = || {
+                self.fetched
+                    .as_ref()
+                    .and_then(|batch| Some((batch, batch.find(position)?)))
+            };
             let Some((batch, index)) = found.or_else(fetched) else {
                 if view.chunk.is_empty() {
-                    missing = self.lane.waiting().skip_while(|waiting| *waiting != position).collect();
+                    missing = self
+                        .lane
+                        .waiting()
+                        .skip_while(|waiting| *waiting != position)
+                        .collect();
                 }
                 break;
             };
@@ -98,7 +119,8 @@ impl Behind {
                 continue;
             }
             trial.overtake(position);
-            view.chunk.push(batch, index, trial, view.epoch, Sent::Lane { position });
+            view.chunk
+                .push(batch, index, trial, view.epoch, Sent::Lane { position });
         }
         for position in unwanted {
             self.lane.remove(position);
@@ -116,11 +138,15 @@ impl Behind {
                 continue;
             }
             trial.advance(frame.position);
-            let sent = Sent::Scan { position: frame.position, next: index + 1 };
+            let sent = Sent::Scan {
+                position: frame.position,
+                next: index + 1,
+            };
             if frame.expired(view.now.wall_ms) {
                 view.chunk.push_expired(&slice.batch, index, sent);
             } else {
-                view.chunk.push(&slice.batch, index, trial, view.epoch, sent);
+                view.chunk
+                    .push(&slice.batch, index, trial, view.epoch, sent);
             }
         }
     }

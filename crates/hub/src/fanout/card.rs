@@ -1,8 +1,8 @@
 //! What is known of a connection outside its shard.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tidings_protocol::api::ConnectionInfo;
 use tidings_protocol::{ClientId, TopicPattern};
@@ -57,7 +57,9 @@ impl Card {
         match subject {
             Subject::Client(client) => **client == *self.client.as_str(),
             Subject::All => shared(),
-            Subject::Topic(topic) => shared() && self.topics.iter().any(|pattern| pattern.matches(topic)),
+            Subject::Topic(topic) => {
+                shared() && self.topics.iter().any(|pattern| pattern.matches(topic))
+            }
         }
     }
 
@@ -91,7 +93,12 @@ impl Card {
 }
 
 /// The subjects of a client that reads `topics`: its mailbox, and topics and broadcast.
-pub(crate) fn selector(client: &ClientId, topics: &[TopicPattern], mailbox: bool, shared: bool) -> Selector {
+pub(crate) fn selector(
+    client: &ClientId,
+    topics: &[TopicPattern],
+    mailbox: bool,
+    shared: bool,
+) -> Selector {
     let mut exact = Vec::new();
     if mailbox {
         exact.push(Subject::Client(client.as_str().into()));
@@ -107,11 +114,17 @@ pub(crate) fn selector(client: &ClientId, topics: &[TopicPattern], mailbox: bool
         }
     }
     if patterns.is_empty() {
-        return Selector { exact, filter: None };
+        return Selector {
+            exact,
+            filter: None,
+        };
     }
     let filter = move |subject: &Subject| match subject {
         Subject::Topic(topic) => patterns.iter().any(|pattern| pattern.matches(topic)),
         Subject::Client(_) | Subject::All => false,
     };
-    Selector { exact, filter: Some(Arc::new(filter)) }
+    Selector {
+        exact,
+        filter: Some(Arc::new(filter)),
+    }
 }

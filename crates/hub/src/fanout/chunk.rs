@@ -33,15 +33,28 @@ pub(crate) struct Piece {
 /// What it means that a frame is on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sent {
-    LiveOnly { seq: Seq },
+    LiveOnly {
+        seq: Seq,
+    },
     /// From the pending queue; older ones wait.
-    Overtaking { seq: Seq, position: u64 },
+    Overtaking {
+        seq: Seq,
+        position: u64,
+    },
     /// From the pending queue; all up to `covered` has now been sent.
-    InOrder { seq: Seq, covered: u64 },
+    InOrder {
+        seq: Seq,
+        covered: u64,
+    },
     /// From the live lane of a connection that is behind.
-    Lane { position: u64 },
+    Lane {
+        position: u64,
+    },
     /// From a slice of history, whose next frame is `next`.
-    Scan { position: u64, next: usize },
+    Scan {
+        position: u64,
+        next: usize,
+    },
 }
 
 impl Chunk {
@@ -69,7 +82,14 @@ impl Chunk {
     }
 
     /// Adds a frame; `place` is where the connection is once it is sent.
-    pub(crate) fn push(&mut self, batch: &Arc<Batch>, index: usize, place: &Place, epoch: &str, sent: Sent) {
+    pub(crate) fn push(
+        &mut self,
+        batch: &Arc<Batch>,
+        index: usize,
+        place: &Place,
+        epoch: &str,
+        sent: Sent,
+    ) {
         let frame = &batch.frames[index];
         let start = self.ids.len();
         let event = if !frame.durable || place.is_plainly_at(frame.position) {
@@ -80,12 +100,24 @@ impl Chunk {
         };
         let id = start..self.ids.len();
         self.bytes += id.len() + event.len();
-        self.pieces.push(Piece { batch: Arc::clone(batch), index, event, id, sent });
+        self.pieces.push(Piece {
+            batch: Arc::clone(batch),
+            index,
+            event,
+            id,
+            sent,
+        });
     }
 
     /// Adds a message that is passed over.
     pub(crate) fn push_expired(&mut self, batch: &Arc<Batch>, index: usize, sent: Sent) {
-        self.pieces.push(Piece { batch: Arc::clone(batch), index, event: 0..0, id: 0..0, sent });
+        self.pieces.push(Piece {
+            batch: Arc::clone(batch),
+            index,
+            event: 0..0,
+            id: 0..0,
+            sent,
+        });
     }
 
     /// The bytes to write; neighbours in one arena are one slice.
@@ -95,7 +127,9 @@ impl Chunk {
         for piece in self.pieces.iter().filter(|piece| !piece.event.is_empty()) {
             match &mut run {
                 Some((batch, range))
-                    if piece.id.is_empty() && range.end == piece.event.start && Arc::ptr_eq(batch, &piece.batch) =>
+                    if piece.id.is_empty()
+                        && range.end == piece.event.start
+                        && Arc::ptr_eq(batch, &piece.batch) =>
                 {
                     range.end = piece.event.end;
                 }
@@ -120,7 +154,10 @@ impl Chunk {
     pub(crate) fn keep_rest(&self, piece: &Piece, taken: usize, unsent: &mut Unsent) {
         let id = &self.ids[piece.id.clone()];
         unsent.push(id.get(taken..).unwrap_or_default().to_vec());
-        unsent.push_shared(&piece.batch, piece.event.start + taken.saturating_sub(id.len())..piece.event.end);
+        unsent.push_shared(
+            &piece.batch,
+            piece.event.start + taken.saturating_sub(id.len())..piece.event.end,
+        );
     }
 }
 

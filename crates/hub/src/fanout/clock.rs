@@ -16,16 +16,26 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { mono_ms: as_ms(self.start.elapsed().as_millis()), wall_ms: Self::wall_ms() }
+        Now {
+            mono_ms: as_ms(self.start.elapsed().as_millis()),
+            wall_ms: Self::wall_ms(),
+        }
     }
 
     /// Milliseconds since 1970.
     pub(crate) fn wall_ms() -> u64 {
-        as_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis())
+        as_ms(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_millis(),
+        )
     }
 }
 

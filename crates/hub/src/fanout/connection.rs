@@ -13,16 +13,16 @@ use tidings_store::{Lost, Position};
 use super::behind::Behind;
 use super::card::Card;
 use super::chunk::{Chunk, Sent};
+use super::clock::Now;
 use super::events;
 use super::frame::{Batch, Frame};
 use super::history::{Answer, Request, Urgent};
+use super::metrics::Tally;
 use super::pending::Pending;
 use super::place::{Place, Reads};
 use super::ring::{Ring, Seq};
-use super::unsent::Unsent;
-use super::clock::Now;
-use super::metrics::Tally;
 use super::settings::Settings;
+use super::unsent::Unsent;
 
 pub(crate) struct Connection<S> {
     pub(crate) socket: S,
@@ -72,7 +72,15 @@ impl<S: Write> Connection<S> {
         let phase = Phase::Behind(Box::new(Behind::new(place.scan())));
         let mut unsent = Unsent::default();
         unsent.push(greeting);
-        Self { socket, card, place, phase, unsent, blocked_since: None, closing: false }
+        Self {
+            socket,
+            card,
+            place,
+            phase,
+            unsent,
+            blocked_since: None,
+            closing: false,
+        }
     }
 
     /// Takes note of a frame that it reads and that the ring now holds. `released` is the position before its batch.
@@ -127,23 +135,39 @@ impl<S: Write> Connection<S> {
 
     /// Takes what the readers found.
     pub(crate) fn receive(&mut self, answer: Answer, view: &mut View<'_>) {
-        let Phase::Behind(behind) = &mut self.phase else { return };
+        let Phase::Behind(behind) = &mut self.phase else {
+            return;
+        };
         behind.reading = false;
         match answer {
             Answer::Fetched { entries, asked } => {
-                let newest = entries.last().map_or(Position::ZERO, |entry| entry.position);
-                behind.set_fetched(Arc::new(Batch::encode(view.epoch, newest, &entries)), &asked);
+                let newest = entries
+                    .last()
+                    .map_or(Position::ZERO, |entry| entry.position);
+                behind.set_fetched(
+                    Arc::new(Batch::encode(view.epoch, newest, &entries)),
+                    &asked,
+                );
             }
-            Answer::Slice { entries, scanned_to, loss, urgent } => {
+            Answer::Slice {
+                entries,
+                scanned_to,
+                loss,
+                urgent,
+            } => {
                 if let Some(urgent) = &urgent {
                     self.fill_lane(urgent);
                 }
                 if let Some(loss) = loss {
                     self.report(loss, view);
                 }
-                let Phase::Behind(behind) = &mut self.phase else { return };
-                let wanted =
-                    entries.iter().filter(|entry| self.card.wants(&entry.subject, entry.kind, entry.exclude.as_deref()));
+                let Phase::Behind(behind) = &mut self.phase else {
+                    return;
+                };
+                let wanted = entries.iter().filter(|entry| {
+                    self.card
+                        .wants(&entry.subject, entry.kind, entry.exclude.as_deref())
+                });
                 let batch = Batch::encode(view.epoch, Position(scanned_to), wanted);
                 behind.set_slice(Arc::new(batch), scanned_to);
             }
@@ -208,7 +232,9 @@ impl<S: Write> Connection<S> {
 
     /// Tells the client of a loss, once, and goes on behind it.
     fn report(&mut self, loss: Lost, view: &mut View<'_>) {
-        let Phase::Behind(behind) = &mut self.phase else { return };
+        let Phase::Behind(behind) = &mut self.phase else {
+            return;
+        };
         if loss.upto.0 <= behind.loss_reported {
             return;
         }
@@ -218,7 +244,11 @@ impl<S: Write> Connection<S> {
         behind.lane.pass(self.place.scan());
         view.tally.gaps += 1;
         let to = self.place.text(view.epoch);
-        let detail = GapDetail { from, to, reason: GapReason::Expired };
+        let detail = GapDetail {
+            from,
+            to,
+            reason: GapReason::Expired,
+        };
         self.unsent.push(events::gap(&self.card, detail, view.now));
     }
 
@@ -251,7 +281,9 @@ impl<S: Write> Connection<S> {
 
     /// Chooses frames, or says what is needed before any can be chosen.
     fn choose_behind(&mut self, view: &mut View<'_>) -> Option<Flow> {
-        let Phase::Behind(behind) = &mut self.phase else { return None };
+        let Phase::Behind(behind) = &mut self.phase else {
+            return None;
+        };
         if behind.reading {
             return Some(Flow::Idle);
         }
@@ -278,15 +310,24 @@ impl<S: Write> Connection<S> {
             self.phase = Phase::Live(pending);
             return None;
         }
-        let Phase::Behind(behind) = &mut self.phase else { return None };
+        let Phase::Behind(behind) = &mut self.phase else {
+            return None;
+        };
         behind.reading = true;
         let reads = self.place.reads();
         let upto = match reads {
             Reads::All => view.released,
             Reads::MailboxUpTo(upto) | Reads::SharedUpTo(upto) => upto.min(view.released),
         };
-        let lane = behind.needs_lane().then(|| (self.card.selector(Reads::All), view.released));
-        Some(Flow::Read(Request::Slice { selector: self.card.selector(reads), after: self.place.scan(), upto, lane }))
+        let lane = behind
+            .needs_lane()
+            .then(|| (self.card.selector(Reads::All), view.released));
+        Some(Flow::Read(Request::Slice {
+            selector: self.card.selector(reads),
+            after: self.place.scan(),
+            upto,
+            lane,
+        }))
     }
 
     /// All that is missing, if the ring has it and it is no more than may be pending.
@@ -329,11 +370,18 @@ impl<S: Write> Connection<S> {
             }
             self.place.apply(piece.sent);
             match (&mut self.phase, piece.sent) {
-                (Phase::Live(pending), Sent::LiveOnly { seq } | Sent::Overtaking { seq, .. } | Sent::InOrder { seq, .. }) => {
+                (
+                    Phase::Live(pending),
+                    Sent::LiveOnly { seq }
+                    | Sent::Overtaking { seq, .. }
+                    | Sent::InOrder { seq, .. },
+                ) => {
                     pending.remove(seq, piece.frame_len());
                 }
                 (Phase::Behind(behind), Sent::Lane { position }) => behind.overtaken(position),
-                (Phase::Behind(behind), Sent::Scan { position, next }) => behind.scanned(position, next),
+                (Phase::Behind(behind), Sent::Scan { position, next }) => {
+                    behind.scanned(position, next)
+                }
                 _ => unreachable!("a chunk is chosen and written in the same phase"),
             }
         }

@@ -31,7 +31,9 @@ impl Dispatcher {
 
 impl Follower for Dispatcher {
     fn released(&mut self, entries: &[Arc<Entry>]) {
-        let (Some(target), Some(newest)) = (self.target.get(), entries.last()) else { return };
+        let (Some(target), Some(newest)) = (self.target.get(), entries.last()) else {
+            return;
+        };
         self.last = self.last.max(newest.position);
         let batch = Arc::new(Batch::encode(&target.epoch, self.last, entries));
         for shard in target.shards.iter() {

@@ -49,8 +49,15 @@ impl Driver {
         let mut items = VecDeque::new();
         let mut more = false;
         loop {
-            let wait_ms = if more { 0 } else { shard.wait_ms(self.clock.now()) };
-            match self.poll.poll(&mut events, Some(Duration::from_millis(wait_ms))) {
+            let wait_ms = if more {
+                0
+            } else {
+                shard.wait_ms(self.clock.now())
+            };
+            match self
+                .poll
+                .poll(&mut events, Some(Duration::from_millis(wait_ms)))
+            {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -90,7 +97,11 @@ impl Driver {
                 Item::Drain { over_ms } => shard.drain(over_ms, now),
                 Item::Attach(stream, opening, seat) => {
                     let stream = TcpStream::from_std(stream);
-                    let key = shard.attach(*opening, now, |_| Socket { stream, received: 0, _seat: seat });
+                    let key = shard.attach(*opening, now, |_| Socket {
+                        stream,
+                        received: 0,
+                        _seat: seat,
+                    });
                     if let Err(error) = self.register(shard, key) {
                         tracing::warn!(%error, "watch a socket; its stream is closed");
                         shard.close(key, "socket");
@@ -104,12 +115,19 @@ impl Driver {
 
     fn register(&self, shard: &mut Shard<Socket>, key: Key) -> io::Result<()> {
         let lowat = shard.settings().write_bytes;
-        let Some(socket) = shard.socket(key) else { return Ok(()) };
+        let Some(socket) = shard.socket(key) else {
+            return Ok(());
+        };
         socket.stream.set_nodelay(true)?;
         // What the kernel holds unsent can no longer be overtaken.
         #[cfg(target_os = "linux")]
-        socket2::SockRef::from(&socket.stream).set_tcp_notsent_lowat(u32::try_from(lowat).unwrap_or(u32::MAX))?;
-        self.poll.registry().register(&mut socket.stream, token(key), Interest::READABLE | Interest::WRITABLE)
+        socket2::SockRef::from(&socket.stream)
+            .set_tcp_notsent_lowat(u32::try_from(lowat).unwrap_or(u32::MAX))?;
+        self.poll.registry().register(
+            &mut socket.stream,
+            token(key),
+            Interest::READABLE | Interest::WRITABLE,
+        )
     }
 
     /// Passes the shard's questions on to the store's readers.
@@ -178,5 +196,8 @@ fn token(key: Key) -> Token {
 }
 
 fn key(token: Token) -> Key {
-    Key { slot: token.0 as u32, generation: (token.0 >> 32) as u32 }
+    Key {
+        slot: token.0 as u32,
+        generation: (token.0 >> 32) as u32,
+    }
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use tidings_protocol::api::{
-    ConnectDetail, DisconnectDetail, GapDetail, HeartbeatPayload, MaintenanceDetail, RecommendedAction, SystemEvent,
-    SystemPayload,
+    ConnectDetail, DisconnectDetail, GapDetail, HeartbeatPayload, MaintenanceDetail,
+    RecommendedAction, SystemEvent, SystemPayload,
 };
 use tidings_protocol::{Message, MessageId, MessageType, sse};
 use uuid::Uuid;
@@ -15,30 +15,59 @@ use super::clock::Now;
 /// The first event of a stream.
 pub(crate) fn connect(card: &Card, detail: ConnectDetail, now: Now) -> Vec<u8> {
     let cursor = detail.cursor.clone();
-    own(Some(card), Some(&cursor), MessageType::System, &SystemPayload::new(SystemEvent::Connect, detail), now)
+    own(
+        Some(card),
+        Some(&cursor),
+        MessageType::System,
+        &SystemPayload::new(SystemEvent::Connect, detail),
+        now,
+    )
 }
 
 /// Says that messages between two cursors will not come.
 pub(crate) fn gap(card: &Card, detail: GapDetail, now: Now) -> Vec<u8> {
     let cursor = detail.to.clone();
-    own(Some(card), Some(&cursor), MessageType::System, &SystemPayload::new(SystemEvent::Gap, detail), now)
+    own(
+        Some(card),
+        Some(&cursor),
+        MessageType::System,
+        &SystemPayload::new(SystemEvent::Gap, detail),
+        now,
+    )
 }
 
 /// Says that the stream is alive, and where it is.
 pub(crate) fn heartbeat(cursor: &str, now: Now) -> Vec<u8> {
-    own(None, Some(cursor), MessageType::Heartbeat, &HeartbeatPayload { server_time: now.wall_ms }, now)
+    own(
+        None,
+        Some(cursor),
+        MessageType::Heartbeat,
+        &HeartbeatPayload {
+            server_time: now.wall_ms,
+        },
+        now,
+    )
 }
 
 /// Says that the hub ends this stream, and why.
 pub(crate) fn disconnect(card: &Card, detail: DisconnectDetail, now: Now) -> Vec<u8> {
-    own(Some(card), None, MessageType::System, &SystemPayload::new(SystemEvent::Disconnect, detail), now)
+    own(
+        Some(card),
+        None,
+        MessageType::System,
+        &SystemPayload::new(SystemEvent::Disconnect, detail),
+        now,
+    )
 }
 
 /// Says that the hub goes away, and when to come back.
 pub(crate) fn maintenance(card: &Card, retry_after_ms: u64, now: Now) -> Vec<u8> {
     let payload = SystemPayload {
         recommended_action: Some(RecommendedAction::Reconnect),
-        ..SystemPayload::new(SystemEvent::Maintenance, MaintenanceDetail { retry_after_ms })
+        ..SystemPayload::new(
+            SystemEvent::Maintenance,
+            MaintenanceDetail { retry_after_ms },
+        )
     };
     let mut out = Vec::new();
     sse::retry(&mut out, retry_after_ms);
@@ -46,7 +75,13 @@ pub(crate) fn maintenance(card: &Card, retry_after_ms: u64, now: Now) -> Vec<u8>
     out
 }
 
-fn own(card: Option<&Card>, cursor: Option<&str>, kind: MessageType, payload: &impl Serialize, now: Now) -> Vec<u8> {
+fn own(
+    card: Option<&Card>,
+    cursor: Option<&str>,
+    kind: MessageType,
+    payload: &impl Serialize,
+    now: Now,
+) -> Vec<u8> {
     let payload = to_raw_value(payload).expect("the hub's own payloads are plain data");
     let id = MessageId::from_uuid(Uuid::now_v7().as_u128());
     let mut message = Message::new(id, kind, Message::HUB, now.wall_ms, payload);

@@ -47,7 +47,9 @@ impl Batch {
         for entry in entries {
             let start = offset(&arena);
             if entry.durable {
-                id_line(&mut arena, |out| cursor::write(out, epoch, entry.position.0, entry.position.0, &[]));
+                id_line(&mut arena, |out| {
+                    cursor::write(out, epoch, entry.position.0, entry.position.0, &[])
+                });
             }
             let event = offset(&arena);
             sse::body(&mut arena, event_name(entry.kind), &entry.body);
@@ -64,7 +66,11 @@ impl Batch {
                 exclude: entry.exclude.clone(),
             });
         }
-        Self { last, frames, arena }
+        Self {
+            last,
+            frames,
+            arena,
+        }
     }
 
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
@@ -73,9 +79,15 @@ impl Batch {
 
     /// Index of the durable frame at `position`.
     pub(crate) fn find(&self, position: u64) -> Option<usize> {
-        let start = self.frames.partition_point(|frame| frame.position < position);
-        let same = self.frames[start..].iter().take_while(|frame| frame.position == position);
-        same.zip(start..).find(|(frame, _)| frame.durable).map(|(_, index)| index)
+        let start = self
+            .frames
+            .partition_point(|frame| frame.position < position);
+        let same = self.frames[start..]
+            .iter()
+            .take_while(|frame| frame.position == position);
+        same.zip(start..)
+            .find(|(frame, _)| frame.durable)
+            .map(|(_, index)| index)
     }
 
     /// Bytes of memory that this batch keeps alive.

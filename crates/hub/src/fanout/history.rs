@@ -23,8 +23,16 @@ pub(crate) enum Request {
 
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Slice { entries: Vec<Arc<Entry>>, scanned_to: u64, loss: Option<Lost>, urgent: Option<Urgent> },
-    Fetched { entries: Vec<Arc<Entry>>, asked: Vec<u64> },
+    Slice {
+        entries: Vec<Arc<Entry>>,
+        scanned_to: u64,
+        loss: Option<Lost>,
+        urgent: Option<Urgent>,
+    },
+    Fetched {
+        entries: Vec<Arc<Entry>>,
+        asked: Vec<u64>,
+    },
 }
 
 /// High and critical messages, by position.
@@ -44,16 +52,27 @@ pub(crate) struct Bounds {
 }
 
 /// Answers `request`; runs on a reader thread.
-pub(crate) fn answer(reader: &mut Reader, request: Request, bounds: Bounds) -> Result<Answer, ReadError> {
+pub(crate) fn answer(
+    reader: &mut Reader,
+    request: Request,
+    bounds: Bounds,
+) -> Result<Answer, ReadError> {
     match request {
-        Request::Slice { selector, after, upto, lane } => {
+        Request::Slice {
+            selector,
+            after,
+            upto,
+            lane,
+        } => {
             let slice = Slice {
                 after: Position(after),
                 upto: Position(upto),
                 bytes_max: bounds.bytes_max,
                 rows_max: bounds.rows_max,
             };
-            let urgent = lane.map(|(selector, upto)| urgent(reader, &selector, after, upto)).transpose()?;
+            let urgent = lane
+                .map(|(selector, upto)| urgent(reader, &selector, after, upto))
+                .transpose()?;
             let page = reader.read(&selector, slice)?;
             Ok(Answer::Slice {
                 entries: page.entries,
@@ -83,10 +102,25 @@ pub(crate) fn answer(reader: &mut Reader, request: Request, bounds: Bounds) -> R
     }
 }
 
-fn urgent(reader: &mut Reader, selector: &Selector, after: u64, upto: u64) -> Result<Urgent, ReadError> {
-    let urgent = reader.urgent(selector, Position(after), Position(upto), LANE_PRIORITY_MIN, LANE_MAX)?;
+fn urgent(
+    reader: &mut Reader,
+    selector: &Selector,
+    after: u64,
+    upto: u64,
+) -> Result<Urgent, ReadError> {
+    let urgent = reader.urgent(
+        selector,
+        Position(after),
+        Position(upto),
+        LANE_PRIORITY_MIN,
+        LANE_MAX,
+    )?;
     Ok(Urgent {
-        found: urgent.found.iter().map(|(position, priority)| (position.0, *priority)).collect(),
+        found: urgent
+            .found
+            .iter()
+            .map(|(position, priority)| (position.0, *priority))
+            .collect(),
         upto,
         complete: urgent.complete_to.0 >= upto,
     })

@@ -20,11 +20,15 @@ use crate::http::Seat;
 pub(crate) enum Item {
     Batch(Arc<Batch>),
     /// Batches up to this position were refused: they are in history only.
-    Missed { upto: u64 },
+    Missed {
+        upto: u64,
+    },
     Attach(TcpStream, Box<Opening>, Seat),
     Answer(Key, Result<Answer, ReadError>),
     /// Close all streams, spread over so many milliseconds.
-    Drain { over_ms: u64 },
+    Drain {
+        over_ms: u64,
+    },
     Stop,
 }
 
@@ -48,7 +52,13 @@ struct Queue {
 
 impl Inbox {
     pub(crate) fn new(waker: Waker, bytes_max: usize, metrics: Metrics) -> Self {
-        Self { queue: Mutex::default(), signalled: AtomicBool::new(false), waker, bytes_max, metrics }
+        Self {
+            queue: Mutex::default(),
+            signalled: AtomicBool::new(false),
+            waker,
+            bytes_max,
+            metrics,
+        }
     }
 
     /// Hands over a batch; `wake` says whether anyone there reads it, otherwise it waits until the shard wakes anyway.
@@ -83,7 +93,9 @@ impl Inbox {
     pub(crate) fn take(&self, into: &mut VecDeque<Item>) {
         self.signalled.store(false, Ordering::SeqCst);
         let mut queue = self.lock();
-        self.metrics.inbox_bytes.dec_by(as_gauge(std::mem::take(&mut queue.bytes)));
+        self.metrics
+            .inbox_bytes
+            .dec_by(as_gauge(std::mem::take(&mut queue.bytes)));
         into.append(&mut queue.items);
         if queue.items.capacity() > 1_024 {
             queue.items = VecDeque::new();

@@ -40,7 +40,13 @@ pub(crate) struct SubjectIndex {
 }
 
 impl SubjectIndex {
-    pub(crate) fn insert(&mut self, slot: Slot, client: &ClientId, topics: &[TopicPattern], kinds: Kinds) {
+    pub(crate) fn insert(
+        &mut self,
+        slot: Slot,
+        client: &ClientId,
+        topics: &[TopicPattern],
+        kinds: Kinds,
+    ) {
         push(&mut self.clients, client.as_str(), slot);
         for pattern in topics {
             match pattern.exact() {
@@ -67,25 +73,41 @@ impl SubjectIndex {
     }
 
     /// Calls `each` for every connection that reads the message; twice for one that reads it in two ways.
-    pub(crate) fn each_reader(&self, subject: &Subject, kind: u8, exclude: Option<&str>, mut each: impl FnMut(Slot)) {
-        let excluded = exclude.and_then(|client| self.clients.get(client)).map_or(&[][..], Vec::as_slice);
+    pub(crate) fn each_reader(
+        &self,
+        subject: &Subject,
+        kind: u8,
+        exclude: Option<&str>,
+        mut each: impl FnMut(Slot),
+    ) {
+        let excluded = exclude
+            .and_then(|client| self.clients.get(client))
+            .map_or(&[][..], Vec::as_slice);
         let mut each = |slot: Slot, shared: bool| {
             // Neither applies to a mailbox, which is always sent whole.
             let filtered = || {
                 excluded.contains(&slot)
                     || !self.filters.is_empty()
-                        && self.filters.get(&slot).is_some_and(|kinds| !kinds.contains(kind))
+                        && self
+                            .filters
+                            .get(&slot)
+                            .is_some_and(|kinds| !kinds.contains(kind))
             };
             if !shared || !filtered() {
                 each(slot);
             }
         };
         match subject {
-            Subject::Client(client) => slots(&self.clients, client).iter().for_each(|slot| each(*slot, false)),
+            Subject::Client(client) => slots(&self.clients, client)
+                .iter()
+                .for_each(|slot| each(*slot, false)),
             Subject::All => self.all.iter().for_each(|slot| each(*slot, true)),
             Subject::Topic(topic) => {
-                slots(&self.topics, topic).iter().for_each(|slot| each(*slot, true));
-                self.patterns.each_match(topic, &mut |slot| each(slot, true));
+                slots(&self.topics, topic)
+                    .iter()
+                    .for_each(|slot| each(*slot, true));
+                self.patterns
+                    .each_match(topic, &mut |slot| each(slot, true));
             }
         }
     }
@@ -113,7 +135,9 @@ impl SubjectIndex {
         if exclude.is_none() && self.filters.is_empty() {
             match subject {
                 Subject::All => return self.all.len(),
-                Subject::Topic(topic) if self.patterns.is_empty() => return slots(&self.topics, topic).len(),
+                Subject::Topic(topic) if self.patterns.is_empty() => {
+                    return slots(&self.topics, topic).len();
+                }
                 Subject::Client(_) | Subject::Topic(_) => {}
             }
         }
@@ -159,8 +183,12 @@ impl PatternTree {
     }
 
     fn remove_levels(&mut self, rest: Option<&str>, slot: Slot) {
-        let Some(rest) = rest else { return remove_slot(&mut self.here, slot) };
-        let (level, rest) = rest.split_once('/').map_or((rest, None), |(level, rest)| (level, Some(rest)));
+        let Some(rest) = rest else {
+            return remove_slot(&mut self.here, slot);
+        };
+        let (level, rest) = rest
+            .split_once('/')
+            .map_or((rest, None), |(level, rest)| (level, Some(rest)));
         match level {
             "#" | "**" => remove_slot(&mut self.rest, slot),
             "+" | "*" => {
@@ -188,8 +216,12 @@ impl PatternTree {
 
     fn each_match_levels(&self, rest: Option<&str>, each: &mut impl FnMut(Slot)) {
         self.rest.iter().for_each(|slot| each(*slot));
-        let Some(rest) = rest else { return self.here.iter().for_each(|slot| each(*slot)) };
-        let (level, rest) = rest.split_once('/').map_or((rest, None), |(level, rest)| (level, Some(rest)));
+        let Some(rest) = rest else {
+            return self.here.iter().for_each(|slot| each(*slot));
+        };
+        let (level, rest) = rest
+            .split_once('/')
+            .map_or((rest, None), |(level, rest)| (level, Some(rest)));
         if let Some(node) = self.levels.get(level) {
             node.each_match_levels(rest, each);
         }
@@ -240,7 +272,10 @@ mod tests {
     }
 
     fn patterns(patterns: &[&str]) -> Vec<TopicPattern> {
-        patterns.iter().map(|pattern| TopicPattern::parse(pattern, "topics").expect("valid")).collect()
+        patterns
+            .iter()
+            .map(|pattern| TopicPattern::parse(pattern, "topics").expect("valid"))
+            .collect()
     }
 
     fn topic(name: &str) -> Subject {
@@ -249,10 +284,15 @@ mod tests {
 
     fn readers(index: &SubjectIndex, subject: &Subject, exclude: Option<&str>) -> Vec<Slot> {
         let mut readers = Vec::new();
-        index.each_reader(subject, MessageType::Json as u8, exclude, |slot| readers.push(slot));
+        index.each_reader(subject, MessageType::Json as u8, exclude, |slot| {
+            readers.push(slot)
+        });
         readers.sort_unstable();
         readers.dedup();
-        assert_eq!(readers.len(), index.count(subject, MessageType::Json as u8, exclude));
+        assert_eq!(
+            readers.len(),
+            index.count(subject, MessageType::Json as u8, exclude)
+        );
         if exclude.is_none() && !readers.is_empty() {
             assert!(index.has_reader(subject));
         }
@@ -296,10 +336,18 @@ mod tests {
     #[test]
     fn the_types_filter_holds_for_shared_subjects_and_never_for_the_mailbox() {
         let mut index = SubjectIndex::default();
-        index.insert(1, &client("alice"), &patterns(&["news"]), Kinds::of(&[MessageType::Text]));
+        index.insert(
+            1,
+            &client("alice"),
+            &patterns(&["news"]),
+            Kinds::of(&[MessageType::Text]),
+        );
         assert!(readers(&index, &topic("news"), None).is_empty());
         assert!(readers(&index, &Subject::All, None).is_empty());
         assert_eq!(readers(&index, &Subject::Client("alice".into()), None), [1]);
-        assert_eq!(index.count(&topic("news"), MessageType::Text as u8, None), 1);
+        assert_eq!(
+            index.count(&topic("news"), MessageType::Text as u8, None),
+            1
+        );
     }
 }

@@ -25,7 +25,10 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(scan: u64) -> Self {
-        Self { scan, ..Self::default() }
+        Self {
+            scan,
+            ..Self::default()
+        }
     }
 
     /// Offers a message; a lane that cannot take it leaves it to the scan.
@@ -33,7 +36,11 @@ impl Lane {
         if priority < LANE_PRIORITY_MIN || position <= self.scan {
             return;
         }
-        let class = if priority == LANE_PRIORITY_MIN { HIGH } else { CRITICAL };
+        let class = if priority == LANE_PRIORITY_MIN {
+            HIGH
+        } else {
+            CRITICAL
+        };
         if self.closed_until[class] > self.scan {
             self.refuse(class, position);
         } else if self.len() < LANE_MAX || (class == CRITICAL && self.give_up_a_high()) {
@@ -48,7 +55,11 @@ impl Lane {
 
     /// Puts what was stored before, found up to `upto`, under what has been offered since.
     pub(crate) fn fill(&mut self, found: &[(u64, u8)], upto: u64, complete: bool) {
-        let Self { waiting: [high, critical], closed_until, scan } = std::mem::take(self);
+        let Self {
+            waiting: [high, critical],
+            closed_until,
+            scan,
+        } = std::mem::take(self);
         self.scan = scan;
         for (position, priority) in found {
             self.offer(*position, *priority);
@@ -56,8 +67,11 @@ impl Lane {
         if !complete {
             self.close_until(upto);
         }
-        high.into_iter().for_each(|position| self.offer(position, LANE_PRIORITY_MIN));
-        critical.into_iter().for_each(|position| self.offer(position, LANE_PRIORITY_MIN + 1));
+        high.into_iter()
+            .for_each(|position| self.offer(position, LANE_PRIORITY_MIN));
+        critical
+            .into_iter()
+            .for_each(|position| self.offer(position, LANE_PRIORITY_MIN + 1));
         self.refuse(HIGH, closed_until[HIGH]);
         self.refuse(CRITICAL, closed_until[CRITICAL]);
     }
@@ -88,7 +102,10 @@ impl Lane {
 
     /// What waits, in the order in which it goes: critical before high, each by position.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = u64> + '_ {
-        self.waiting[CRITICAL].iter().chain(&self.waiting[HIGH]).copied()
+        self.waiting[CRITICAL]
+            .iter()
+            .chain(&self.waiting[HIGH])
+            .copied()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -104,7 +121,9 @@ impl Lane {
     }
 
     fn give_up_a_high(&mut self) -> bool {
-        let Some(position) = self.waiting[HIGH].pop() else { return false };
+        let Some(position) = self.waiting[HIGH].pop() else {
+            return false;
+        };
         self.refuse(HIGH, position);
         true
     }
@@ -124,7 +143,14 @@ mod tests {
     #[test]
     fn critical_goes_before_high_and_each_by_position() {
         let mut lane = Lane::new(0);
-        for (position, priority) in [(5, HIGH), (9, CRITICAL), (7, CRITICAL), (3, HIGH), (4, 1), (2, 0)] {
+        for (position, priority) in [
+            (5, HIGH),
+            (9, CRITICAL),
+            (7, CRITICAL),
+            (3, HIGH),
+            (4, 1),
+            (2, 0),
+        ] {
             lane.offer(position, priority);
         }
         assert_eq!(waiting(&lane), [7, 9, 3, 5]);
@@ -139,7 +165,11 @@ mod tests {
         assert_eq!(lane.len(), LANE_MAX);
         lane.pass(LANE_MAX as u64 + 1);
         lane.offer(1_000, CRITICAL);
-        assert!(lane.is_empty(), "position {} was refused and is not passed yet", LANE_MAX + 2);
+        assert!(
+            lane.is_empty(),
+            "position {} was refused and is not passed yet",
+            LANE_MAX + 2
+        );
         lane.pass(1_000);
         lane.offer(1_001, CRITICAL);
         assert_eq!(waiting(&lane), [1_001]);

@@ -46,22 +46,65 @@ pub(crate) struct Tally {
 impl Metrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("sse");
-        let mut gauge = |name: &str, help: &str, gauge: &Gauge| registry.register(name, help, gauge.clone());
+        let mut gauge =
+            |name: &str, help: &str, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge("connections", "Open streams", &self.connections);
-        gauge("connections_behind", "Open streams that read history", &self.connections_behind);
-        gauge("inbox_bytes", "Bytes of batches that wait for their shards", &self.inbox_bytes);
-        let mut counter = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
+        gauge(
+            "connections_behind",
+            "Open streams that read history",
+            &self.connections_behind,
+        );
+        gauge(
+            "inbox_bytes",
+            "Bytes of batches that wait for their shards",
+            &self.inbox_bytes,
+        );
+        let mut counter = |name: &str, help: &str, counter: &Counter| {
+            registry.register(name, help, counter.clone())
+        };
         counter("opened", "Streams opened", &self.opened);
-        counter("inbox_refused", "Batches that a shard must read from history because its inbox was full", &self.inbox_refused);
-        counter("history_reads", "Questions to the store for streams that are behind", &self.history_reads);
-        counter("history_failures", "Such questions that failed; the stream was closed", &self.history_failures);
-        counter("deliveries", "Messages written to a socket", &self.deliveries);
+        counter(
+            "inbox_refused",
+            "Batches that a shard must read from history because its inbox was full",
+            &self.inbox_refused,
+        );
+        counter(
+            "history_reads",
+            "Questions to the store for streams that are behind",
+            &self.history_reads,
+        );
+        counter(
+            "history_failures",
+            "Such questions that failed; the stream was closed",
+            &self.history_failures,
+        );
+        counter(
+            "deliveries",
+            "Messages written to a socket",
+            &self.deliveries,
+        );
         counter("writes", "Writes to sockets", &self.writes);
         counter("written_bytes", "Bytes written to sockets", &self.bytes);
-        counter("expired", "Messages passed over because their time to live had passed", &self.expired);
-        counter("live_only_dropped", "Live-only messages not sent to streams that were behind", &self.live_only_dropped);
-        counter("fell_behind", "Times a live stream had more pending than it may and went on from history", &self.fell_behind);
-        counter("gaps", "Gaps reported because retention removed messages", &self.gaps);
+        counter(
+            "expired",
+            "Messages passed over because their time to live had passed",
+            &self.expired,
+        );
+        counter(
+            "live_only_dropped",
+            "Live-only messages not sent to streams that were behind",
+            &self.live_only_dropped,
+        );
+        counter(
+            "fell_behind",
+            "Times a live stream had more pending than it may and went on from history",
+            &self.fell_behind,
+        );
+        counter(
+            "gaps",
+            "Gaps reported because retention removed messages",
+            &self.gaps,
+        );
         registry.register("closed", "Streams closed, by reason", self.closed.clone());
     }
 

@@ -97,25 +97,57 @@ impl Fanout {
                 clock.now(),
                 Clock::wall_ms() ^ number as u64,
             );
-            let driver = Driver { poll, inbox, store: store.clone(), clock };
+            let driver = Driver {
+                poll,
+                inbox,
+                store: store.clone(),
+                clock,
+            };
             let name = format!("shard-{number}");
-            threads.push(std::thread::Builder::new().name(name).spawn(move || driver.run(shard))?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || driver.run(shard))?,
+            );
             shards.push(handle);
         }
         let shards: Arc<[Handle]> = shards.into();
-        assert!(dispatcher.set(Target { epoch, shards: Arc::clone(&shards) }).is_ok(), "one fan-out for one store");
-        Ok(Self { shards, registry, next: AtomicUsize::new(0), threads: Mutex::new(threads) })
+        assert!(
+            dispatcher
+                .set(Target {
+                    epoch,
+                    shards: Arc::clone(&shards)
+                })
+                .is_ok(),
+            "one fan-out for one store"
+        );
+        Ok(Self {
+            shards,
+            registry,
+            next: AtomicUsize::new(0),
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Gives the socket to a shard, which writes the head and everything after it.
     pub(crate) fn attach(&self, socket: TcpStream, opening: Opening, seat: Seat) {
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-        self.shards[shard].inbox.push(Item::Attach(socket, Box::new(opening), seat));
+        self.shards[shard]
+            .inbox
+            .push(Item::Attach(socket, Box::new(opening), seat));
     }
 
     /// How many connections such a message goes to now.
-    pub(crate) fn audience(&self, subject: &Subject, kind: MessageType, exclude: Option<&str>) -> usize {
-        self.shards.iter().map(|shard| shard.audience(subject, kind, exclude)).sum()
+    pub(crate) fn audience(
+        &self,
+        subject: &Subject,
+        kind: MessageType,
+        exclude: Option<&str>,
+    ) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| shard.audience(subject, kind, exclude))
+            .sum()
     }
 
     /// Whether the client has a connection.
@@ -148,7 +180,8 @@ impl Fanout {
         for shard in self.shards.iter() {
             shard.inbox.push(Item::Stop);
         }
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a shard panicked");

@@ -57,7 +57,10 @@ pub(crate) struct Opening {
 /// Decides where the stream starts and what it says first.
 pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Problem> {
     if hub.is_draining() {
-        return Err(Problem::new(ErrorCode::ShuttingDown, "the hub is shutting down"));
+        return Err(Problem::new(
+            ErrorCode::ShuttingDown,
+            "the hub is shutting down",
+        ));
     }
     // Read before anything else: what is accepted once the client has the head lies after it.
     let newest = hub.store.bounds().last;
@@ -77,8 +80,15 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
             tracing::error!(%error, "find the start of a stream");
             Problem::new(ErrorCode::StoreFailed, "the store cannot be read")
         })?;
-    let Start { place, gaps, resumed } = start;
-    let now = Now { mono_ms: 0, wall_ms: Clock::wall_ms() };
+    let Start {
+        place,
+        gaps,
+        resumed,
+    } = start;
+    let now = Now {
+        mono_ms: 0,
+        wall_ms: Clock::wall_ms(),
+    };
     let card = Arc::new(Card::new(
         Uuid::now_v7(),
         request.client,
@@ -86,8 +96,17 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
         request.types.as_deref().map_or(Kinds::ALL, Kinds::of),
         request.peer,
         now.wall_ms,
-        request.heartbeat.map_or(hub.config.sse.heartbeat_ms, |wished| wished.as_millis() as u64),
+        request
+            .heartbeat
+            .map_or(hub.config.sse.heartbeat_ms, |wished| {
+                wished.as_millis() as u64
+            }),
     ));
     let greeting = greeting(hub, &card, &place, &gaps, resumed, &request.headers, now);
-    Ok(Opening { card, place, greeting, expires_at: request.expires_at })
+    Ok(Opening {
+        card,
+        place,
+        greeting,
+        expires_at: request.expires_at,
+    })
 }

@@ -38,7 +38,9 @@ impl Pending {
 
     /// Whether the ring still has all of it.
     pub(crate) fn is_held_by(&self, ring: &Ring) -> bool {
-        self.frames.front().is_none_or(|oldest| *oldest >= ring.base())
+        self.frames
+            .front()
+            .is_none_or(|oldest| *oldest >= ring.base())
     }
 
     pub(crate) fn remove(&mut self, seq: Seq, frame_len: usize) {
@@ -68,7 +70,10 @@ impl Pending {
             let frame = frame(view.ring, *seq);
             let sent = if frame.durable {
                 trial.advance(frame.position);
-                Sent::InOrder { seq: *seq, covered: trial.scan() }
+                Sent::InOrder {
+                    seq: *seq,
+                    covered: trial.scan(),
+                }
             } else {
                 Sent::LiveOnly { seq: *seq }
             };
@@ -88,22 +93,36 @@ impl Pending {
             }
         }
         while !view.chunk.is_full(view.limits.write_bytes) {
-            let Some(class) = (0..4).rev().find(|class| !waiting[*class].is_empty()) else { return };
+            let Some(class) = (0..4).rev().find(|class| !waiting[*class].is_empty()) else {
+                return;
+            };
             let first = waiting[class][0];
             let oldest = durable.front().copied();
             let frame_of_first = frame(view.ring, first);
             let overtakes = frame_of_first.durable && oldest != Some(first);
-            let seq = if overtakes && !trial.may_overtake() { oldest.unwrap_or(first) } else { first };
-            take(&mut waiting[usize::from(frame(view.ring, seq).priority.min(3))], seq);
+            let seq = if overtakes && !trial.may_overtake() {
+                oldest.unwrap_or(first)
+            } else {
+                first
+            };
+            take(
+                &mut waiting[usize::from(frame(view.ring, seq).priority.min(3))],
+                seq,
+            );
             take(&mut durable, seq);
             let frame_chosen = frame(view.ring, seq);
             let position = frame_chosen.position;
             let sent = if !frame_chosen.durable {
                 Sent::LiveOnly { seq }
             } else if Some(seq) == oldest {
-                let unsent = durable.front().map_or(u64::MAX, |seq| frame(view.ring, *seq).position);
+                let unsent = durable
+                    .front()
+                    .map_or(u64::MAX, |seq| frame(view.ring, *seq).position);
                 trial.advance_before(position, unsent);
-                Sent::InOrder { seq, covered: trial.scan() }
+                Sent::InOrder {
+                    seq,
+                    covered: trial.scan(),
+                }
             } else {
                 trial.overtake(position);
                 Sent::Overtaking { seq, position }
@@ -114,7 +133,9 @@ impl Pending {
 }
 
 fn choose(seq: Seq, place: &Place, sent: Sent, view: &mut View<'_>) {
-    let Some((batch, index)) = view.ring.get(seq) else { return };
+    let Some((batch, index)) = view.ring.get(seq) else {
+        return;
+    };
     if batch.frames[index].expired(view.now.wall_ms) {
         view.chunk.push_expired(batch, index, sent);
     } else {
@@ -123,7 +144,9 @@ fn choose(seq: Seq, place: &Place, sent: Sent, view: &mut View<'_>) {
 }
 
 fn frame(ring: &Ring, seq: Seq) -> &Frame {
-    let (batch, index) = ring.get(seq).expect("a connection falls behind before it chooses frames that the ring dropped");
+    let (batch, index) = ring
+        .get(seq)
+        .expect("a connection falls behind before it chooses frames that the ring dropped");
     &batch.frames[index]
 }
 

@@ -28,7 +28,12 @@ impl Place {
     pub(crate) fn new(mailbox: u64, shared: u64, mut ahead: Vec<u64>) -> Self {
         let scan = mailbox.min(shared);
         ahead.retain(|position| *position > scan);
-        Self { mailbox, shared, scan, ahead }
+        Self {
+            mailbox,
+            shared,
+            scan,
+            ahead,
+        }
     }
 
     /// Starts anew at other places; what is ahead of them stays so.
@@ -64,7 +69,11 @@ impl Place {
 
     /// Whether `frame` is still to be sent here, as far as positions say.
     pub(crate) fn awaits(&self, frame: &Frame) -> bool {
-        let start = if frame.is_mailbox() { self.mailbox } else { self.shared };
+        let start = if frame.is_mailbox() {
+            self.mailbox
+        } else {
+            self.shared
+        };
         frame.position > self.scan.max(start) && !self.is_ahead(frame.position)
     }
 
@@ -99,7 +108,9 @@ impl Place {
     /// All up to `position` has been sent, and so has all that it reads before `unsent`.
     pub(crate) fn advance_before(&mut self, position: u64, unsent: u64) {
         let sent = self.ahead.partition_point(|ahead| *ahead < unsent);
-        let covered = sent.checked_sub(1).map_or(position, |index| self.ahead[index].max(position));
+        let covered = sent
+            .checked_sub(1)
+            .map_or(position, |index| self.ahead[index].max(position));
         self.advance(covered);
     }
 
@@ -107,19 +118,31 @@ impl Place {
     pub(crate) fn apply(&mut self, sent: Sent) {
         match sent {
             Sent::LiveOnly { .. } => {}
-            Sent::InOrder { covered: position, .. } | Sent::Scan { position, .. } => self.advance(position),
+            Sent::InOrder {
+                covered: position, ..
+            }
+            | Sent::Scan { position, .. } => self.advance(position),
             Sent::Overtaking { position, .. } | Sent::Lane { position } => self.overtake(position),
         }
     }
 
     /// Whether the cursor here is the plain one that the frame at `position` carries.
     pub(crate) fn is_plainly_at(&self, position: u64) -> bool {
-        self.ahead.is_empty() && self.scan == position && position >= self.mailbox && position >= self.shared
+        self.ahead.is_empty()
+            && self.scan == position
+            && position >= self.mailbox
+            && position >= self.shared
     }
 
     /// Appends the text of the cursor.
     pub(crate) fn write(&self, epoch: &str, out: &mut Vec<u8>) {
-        cursor::write(out, epoch, self.mailbox.max(self.scan), self.shared.max(self.scan), &self.ahead);
+        cursor::write(
+            out,
+            epoch,
+            self.mailbox.max(self.scan),
+            self.shared.max(self.scan),
+            &self.ahead,
+        );
     }
 
     /// The text of the cursor.
@@ -163,7 +186,10 @@ mod tests {
         assert_eq!(place.text("e"), "e-6.10");
         assert!(!place.is_plainly_at(6));
         place.advance(10);
-        assert_eq!((place.reads(), place.text("e")), (Reads::All, "e-10".into()));
+        assert_eq!(
+            (place.reads(), place.text("e")),
+            (Reads::All, "e-10".into())
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ impl Registry {
     /// Lists the card until the guard goes, however that happens.
     pub(crate) fn list(self: &Arc<Self>, card: &Arc<Card>) -> Listed {
         self.lock().insert(card.connection_id, Arc::clone(card));
-        Listed { registry: Arc::clone(self), connection_id: card.connection_id }
+        Listed {
+            registry: Arc::clone(self),
+            connection_id: card.connection_id,
+        }
     }
 
     pub(crate) fn cards(&self) -> Vec<Arc<Card>> {

@@ -23,7 +23,14 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) fn new(complete_after: u64, bytes_max: usize, frames_max: usize) -> Self {
-        Self { frames: VecDeque::new(), base: 0, complete_after, bytes: 0, bytes_max, frames_max }
+        Self {
+            frames: VecDeque::new(),
+            base: 0,
+            complete_after,
+            bytes: 0,
+            bytes_max,
+            frames_max,
+        }
     }
 
     /// Adds a batch; returns the number of its first frame.
@@ -56,7 +63,9 @@ impl Ring {
 
     /// The frame's batch and its index there.
     pub(crate) fn get(&self, seq: Seq) -> Option<(&Arc<Batch>, usize)> {
-        let (batch, index) = self.frames.get(usize::try_from(seq.checked_sub(self.base)?).ok()?)?;
+        let (batch, index) = self
+            .frames
+            .get(usize::try_from(seq.checked_sub(self.base)?).ok()?)?;
         Some((batch, *index as usize))
     }
 
@@ -64,32 +73,43 @@ impl Ring {
     pub(crate) fn after(&self, position: u64) -> Option<impl Iterator<Item = (Seq, &Frame)>> {
         (position >= self.complete_after).then(|| {
             let skip = self.first_after(position);
-            (self.base + skip as Seq..).zip(self.frames.range(skip..).map(|(batch, index)| &batch.frames[*index as usize]))
+            (self.base + skip as Seq..).zip(
+                self.frames
+                    .range(skip..)
+                    .map(|(batch, index)| &batch.frames[*index as usize]),
+            )
         })
     }
 
     /// The batch that has the durable frame at `position`, and its index there.
     pub(crate) fn find(&self, position: u64) -> Option<(&Arc<Batch>, usize)> {
         // A live-only frame has the position that it follows, so it may stand before and after the durable one.
-        let (batch, _) = self.frames.get(self.first_after(position).checked_sub(1)?)?;
+        let (batch, _) = self
+            .frames
+            .get(self.first_after(position).checked_sub(1)?)?;
         let found = |batch: &Arc<Batch>| batch.find(position);
         if let Some(index) = found(batch) {
             return Some((batch, index));
         }
-        let first = self.frames.partition_point(|(batch, index)| batch.frames[*index as usize].position < position);
+        let first = self
+            .frames
+            .partition_point(|(batch, index)| batch.frames[*index as usize].position < position);
         let (batch, _) = self.frames.get(first)?;
         found(batch).map(|index| (batch, index))
     }
 
     /// Index of the first frame whose position is greater. A live-only frame has the position that it follows.
     fn first_after(&self, position: u64) -> usize {
-        self.frames.partition_point(|(batch, index)| batch.frames[*index as usize].position <= position)
+        self.frames
+            .partition_point(|(batch, index)| batch.frames[*index as usize].position <= position)
     }
 
     /// Drops whole batches from the old end; the newest batch always stays.
     fn evict(&mut self) {
         while self.bytes > self.bytes_max || self.frames.len() > self.frames_max {
-            let Some((oldest, _)) = self.frames.front() else { return };
+            let Some((oldest, _)) = self.frames.front() else {
+                return;
+            };
             let count = oldest.frames.len();
             if count == self.frames.len() {
                 return;

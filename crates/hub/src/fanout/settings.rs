@@ -31,7 +31,10 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// A fast reader of a long history yields after this many writes.
 const WRITES_PER_VISIT: usize = 4;
 /// A slice of history, in bytes and in rows looked at.
-const HISTORY: Bounds = Bounds { bytes_max: WRITE_BYTES, rows_max: 10_000 };
+const HISTORY: Bounds = Bounds {
+    bytes_max: WRITE_BYTES,
+    rows_max: 10_000,
+};
 /// About 100 bytes each beside the bytes of the ring.
 const RING_FRAMES_MAX: usize = 65_536;
 
@@ -62,6 +65,10 @@ impl Settings {
 
     /// Milliseconds between two signs of life on a stream that wishes heartbeats every `heartbeat_ms`.
     pub(crate) fn keep_alive_ms(heartbeat_ms: u64) -> u64 {
-        if heartbeat_ms == 0 { COMMENT_MS } else { heartbeat_ms }
+        if heartbeat_ms == 0 {
+            COMMENT_MS
+        } else {
+            heartbeat_ms
+        }
     }
 }

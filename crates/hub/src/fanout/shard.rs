@@ -8,11 +8,12 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tidings_protocol::{MessageType, sse};
 use tidings_protocol::api::DisconnectReason;
+use tidings_protocol::{MessageType, sse};
 use tidings_store::{Entry, ReadError, Subject};
 
 use super::chunk::Chunk;
+use super::clock::Now;
 use super::connection::{Connection, Flow, View};
 use super::events;
 use super::frame::Batch;
@@ -24,9 +25,8 @@ use super::metrics::{ClosedLabels, Metrics, Tally};
 use super::opening::Opening;
 use super::registry::{Listed, Registry};
 use super::ring::Ring;
-use super::wheel::Wheel;
-use super::clock::Now;
 use super::settings::Settings;
+use super::wheel::Wheel;
 
 /// Names a connection for as long as it lives: a later one in its slot has another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,10 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox, index: Arc::default() }
+        Self {
+            inbox,
+            index: Arc::default(),
+        }
     }
 
     /// Hands over a batch; the shard wakes only if one of its connections may read some of it.
@@ -60,8 +63,16 @@ impl Handle {
     }
 
     /// Connections that read such a message.
-    pub(crate) fn audience(&self, subject: &Subject, kind: MessageType, exclude: Option<&str>) -> usize {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).count(subject, kind as u8, exclude)
+    pub(crate) fn audience(
+        &self,
+        subject: &Subject,
+        kind: MessageType,
+        exclude: Option<&str>,
+    ) -> usize {
+        self.index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(subject, kind as u8, exclude)
     }
 }
 
@@ -154,14 +165,32 @@ impl<S: Write> Shard<S> {
     }
 
     /// Takes over a socket. The connection has its live place before the first byte goes out.
-    pub(crate) fn attach(&mut self, opening: Opening, now: Now, socket: impl FnOnce(Key) -> S) -> Key {
+    pub(crate) fn attach(
+        &mut self,
+        opening: Opening,
+        now: Now,
+        socket: impl FnOnce(Key) -> S,
+    ) -> Key {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Berth { generation: 0, resident: None });
-            Slot::try_from(self.slots.len() - 1).expect("the file limit bounds connections far below 2^32")
+            self.slots.push(Berth {
+                generation: 0,
+                resident: None,
+            });
+            Slot::try_from(self.slots.len() - 1)
+                .expect("the file limit bounds connections far below 2^32")
         });
-        let key = Key { slot, generation: self.slots[slot as usize].generation };
-        let Opening { card, place, greeting, expires_at } = opening;
-        self.write_index().insert(slot, &card.client, &card.topics, card.kinds);
+        let key = Key {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        };
+        let Opening {
+            card,
+            place,
+            greeting,
+            expires_at,
+        } = opening;
+        self.write_index()
+            .insert(slot, &card.client, &card.topics, card.kinds);
         let listed = self.registry.list(&card);
         self.metrics.opened.inc();
         self.metrics.connections.inc();
@@ -186,18 +215,44 @@ impl<S: Write> Shard<S> {
         let before = self.released;
         let first = self.ring.push(batch);
         self.released = before.max(batch.last.0);
-        let Self { slots, ring, index, touched, settings, epoch, tally, chunk, released, .. } = self;
+        let Self {
+            slots,
+            ring,
+            index,
+            touched,
+            settings,
+            epoch,
+            tally,
+            chunk,
+            released,
+            ..
+        } = self;
         let index = index.read().unwrap_or_else(PoisonError::into_inner);
-        let mut view = View { ring, epoch, released: *released, now, limits: settings, tally, chunk };
+        let mut view = View {
+            ring,
+            epoch,
+            released: *released,
+            now,
+            limits: settings,
+            tally,
+            chunk,
+        };
         for (frame, seq) in batch.frames.iter().zip(first..) {
-            index.each_reader(&frame.subject, frame.kind, frame.exclude.as_deref(), |slot| {
-                let Some(resident) = &mut slots[slot as usize].resident else { return };
-                resident.connection.offer(seq, frame, before, &mut view);
-                if !resident.touched && resident.connection.blocked_since().is_none() {
-                    resident.touched = true;
-                    touched.push_back(slot);
-                }
-            });
+            index.each_reader(
+                &frame.subject,
+                frame.kind,
+                frame.exclude.as_deref(),
+                |slot| {
+                    let Some(resident) = &mut slots[slot as usize].resident else {
+                        return;
+                    };
+                    resident.connection.offer(seq, frame, before, &mut view);
+                    if !resident.touched && resident.connection.blocked_since().is_none() {
+                        resident.touched = true;
+                        touched.push_back(slot);
+                    }
+                },
+            );
         }
     }
 
@@ -207,7 +262,9 @@ impl<S: Write> Shard<S> {
         self.ring.restart(upto);
         self.released = before.max(upto);
         for slot in 0..self.slots.len() {
-            self.with(slot as Slot, now, |resident, view| resident.connection.miss(before, upto, view));
+            self.with(slot as Slot, now, |resident, view| {
+                resident.connection.miss(before, upto, view)
+            });
             self.touch(slot as Slot);
         }
     }
@@ -219,7 +276,9 @@ impl<S: Write> Shard<S> {
         }
         match answer {
             Ok(answer) => {
-                self.with(key.slot, now, |resident, view| resident.connection.receive(answer, view));
+                self.with(key.slot, now, |resident, view| {
+                    resident.connection.receive(answer, view)
+                });
                 self.touch(key.slot);
             }
             Err(error) => {
@@ -243,16 +302,22 @@ impl<S: Write> Shard<S> {
             return;
         }
         let berth = &mut self.slots[key.slot as usize];
-        let Some(resident) = berth.resident.take() else { return };
+        let Some(resident) = berth.resident.take() else {
+            return;
+        };
         berth.generation = (berth.generation + 1) & GENERATION_MAX;
         self.free.push(key.slot);
         let card = &resident.connection.card;
-        self.write_index().remove(key.slot, &card.client, &card.topics);
+        self.write_index()
+            .remove(key.slot, &card.client, &card.topics);
         self.metrics.connections.dec();
         if resident.counted_behind {
             self.metrics.connections_behind.dec();
         }
-        self.metrics.closed.get_or_create(&ClosedLabels { reason }).inc();
+        self.metrics
+            .closed
+            .get_or_create(&ClosedLabels { reason })
+            .inc();
     }
 
     /// Tells every stream to go, spread over `over_ms`.
@@ -260,9 +325,21 @@ impl<S: Write> Shard<S> {
         self.drain_until = Some(now.mono_ms + over_ms);
         for slot in 0..self.slots.len() {
             let due = now.mono_ms + self.jitter.below(over_ms);
-            let Berth { generation, resident: Some(resident) } = &mut self.slots[slot] else { continue };
-            resident.end = Some(End { due, reason: Goodbye::Maintenance });
-            let key = Key { slot: slot as Slot, generation: *generation };
+            let Berth {
+                generation,
+                resident: Some(resident),
+            } = &mut self.slots[slot]
+            else {
+                continue;
+            };
+            resident.end = Some(End {
+                due,
+                reason: Goodbye::Maintenance,
+            });
+            let key = Key {
+                slot: slot as Slot,
+                generation: *generation,
+            };
             self.arm(key, now);
         }
     }
@@ -280,7 +357,9 @@ impl<S: Write> Shard<S> {
     /// Lets up to `visits` connections write; whether more wait for their turn.
     pub(crate) fn sweep(&mut self, visits: usize, now: Now) -> bool {
         for _ in 0..visits {
-            let Some(slot) = self.touched.pop_front() else { break };
+            let Some(slot) = self.touched.pop_front() else {
+                break;
+            };
             self.visit(slot, now);
         }
         !self.touched.is_empty()
@@ -296,7 +375,9 @@ impl<S: Write> Shard<S> {
     }
 
     pub(crate) fn socket(&mut self, key: Key) -> Option<&mut S> {
-        let resident = self.is_current(key).then(|| self.slots[key.slot as usize].resident.as_mut())??;
+        let resident = self
+            .is_current(key)
+            .then(|| self.slots[key.slot as usize].resident.as_mut())??;
         Some(&mut resident.connection.socket)
     }
 
@@ -316,12 +397,16 @@ impl<S: Write> Shard<S> {
     }
 
     fn visit(&mut self, slot: Slot, now: Now) {
-        let key = Key { slot, generation: self.slots[slot as usize].generation };
+        let key = Key {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        };
         let flow = self.with(slot, now, |resident, view| {
             resident.touched = false;
             let flow = resident.connection.flush(view);
             let card = &resident.connection.card;
-            card.queued.store(resident.connection.queued(), Ordering::Relaxed);
+            card.queued
+                .store(resident.connection.queued(), Ordering::Relaxed);
             (flow, resident.connection.is_closing())
         });
         self.count_behind(slot);
@@ -330,14 +415,21 @@ impl<S: Write> Shard<S> {
             Some((Flow::Blocked, _)) => self.arm(key, now),
             Some((Flow::Again, _)) => self.touch(slot),
             Some((Flow::Read(request), _)) => self.requests.push((key, request)),
-            Some((Flow::Close, said_goodbye)) => self.close(key, if said_goodbye { "hub" } else { "socket" }),
+            Some((Flow::Close, said_goodbye)) => {
+                self.close(key, if said_goodbye { "hub" } else { "socket" })
+            }
         }
     }
 
     fn count_behind(&mut self, slot: Slot) {
-        let Some(resident) = &mut self.slots[slot as usize].resident else { return };
+        let Some(resident) = &mut self.slots[slot as usize].resident else {
+            return;
+        };
         let behind = resident.connection.is_behind();
-        match (std::mem::replace(&mut resident.counted_behind, behind), behind) {
+        match (
+            std::mem::replace(&mut resident.counted_behind, behind),
+            behind,
+        ) {
             (true, false) => _ = self.metrics.connections_behind.dec(),
             (false, true) => _ = self.metrics.connections_behind.inc(),
             _ => {}
@@ -349,12 +441,18 @@ impl<S: Write> Shard<S> {
             return;
         }
         let write_timeout_ms = self.settings.write_timeout_ms;
-        let Some(resident) = &mut self.slots[key.slot as usize].resident else { return };
+        let Some(resident) = &mut self.slots[key.slot as usize].resident else {
+            return;
+        };
         if resident.armed > now.mono_ms {
             return;
         }
         resident.armed = u64::MAX;
-        if resident.connection.blocked_since().is_some_and(|since| now.mono_ms >= since + write_timeout_ms) {
+        if resident
+            .connection
+            .blocked_since()
+            .is_some_and(|since| now.mono_ms >= since + write_timeout_ms)
+        {
             return self.close(key, "write_timeout");
         }
         if let Some(end) = resident.end.filter(|end| end.due <= now.mono_ms) {
@@ -368,9 +466,21 @@ impl<S: Write> Shard<S> {
 
     /// Sends a heartbeat, unless bytes that wait for the socket say as much.
     fn beat(&mut self, slot: Slot, now: Now) {
-        let Self { slots, heartbeat, epoch, released, .. } = self;
-        let Some(resident) = &mut slots[slot as usize].resident else { return };
-        let Resident { connection, heartbeat_due, .. } = resident;
+        let Self {
+            slots,
+            heartbeat,
+            epoch,
+            released,
+            ..
+        } = self;
+        let Some(resident) = &mut slots[slot as usize].resident else {
+            return;
+        };
+        let Resident {
+            connection,
+            heartbeat_due,
+            ..
+        } = resident;
         *heartbeat_due = now.mono_ms + Settings::keep_alive_ms(connection.card.heartbeat_ms);
         if connection.is_closing() || connection.blocked_since().is_some() {
             return;
@@ -380,7 +490,8 @@ impl<S: Write> Shard<S> {
             sse::comment(&mut comment, "");
             connection.send_own(comment);
         } else if connection.is_caught_up() {
-            let made_now = |made: &&(Now, u64, Vec<u8>)| made.0.mono_ms == now.mono_ms && made.1 == *released;
+            let made_now =
+                |made: &&(Now, u64, Vec<u8>)| made.0.mono_ms == now.mono_ms && made.1 == *released;
             let beat = match heartbeat.as_ref().filter(made_now) {
                 Some((.., beat)) => beat.clone(),
                 None => events::heartbeat(&connection.cursor(*released).text(epoch), now),
@@ -395,8 +506,11 @@ impl<S: Write> Shard<S> {
     }
 
     fn say_goodbye(&mut self, slot: Slot, reason: Goodbye, now: Now) {
-        let retry_after_ms = self.settings.retry_ms + self.jitter.below(self.settings.retry_ms.max(1));
-        let Some(resident) = &mut self.slots[slot as usize].resident else { return };
+        let retry_after_ms =
+            self.settings.retry_ms + self.jitter.below(self.settings.retry_ms.max(1));
+        let Some(resident) = &mut self.slots[slot as usize].resident else {
+            return;
+        };
         let connection = &mut resident.connection;
         let event = match reason {
             Goodbye::Maintenance => events::maintenance(&connection.card, retry_after_ms, now),
@@ -408,10 +522,19 @@ impl<S: Write> Shard<S> {
 
     /// Puts the connection on the wheel for the next moment at which it may need something.
     fn arm(&mut self, key: Key, now: Now) {
-        let Some(resident) = &mut self.slots[key.slot as usize].resident else { return };
-        let blocked = resident.connection.blocked_since().map(|since| since + self.settings.write_timeout_ms);
+        let Some(resident) = &mut self.slots[key.slot as usize].resident else {
+            return;
+        };
+        let blocked = resident
+            .connection
+            .blocked_since()
+            .map(|since| since + self.settings.write_timeout_ms);
         let end = resident.end.map(|end| end.due);
-        let due = [Some(resident.heartbeat_due), blocked, end].into_iter().flatten().min().unwrap_or(u64::MAX);
+        let due = [Some(resident.heartbeat_due), blocked, end]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(u64::MAX);
         if due < resident.armed {
             resident.armed = due.max(now.mono_ms);
             self.wheel.insert(due, key);
@@ -423,7 +546,10 @@ impl<S: Write> Shard<S> {
         let lifetime = (self.settings.lifetime_ms > 0).then(|| {
             let lifetime_ms = self.settings.lifetime_ms;
             let due = now.mono_ms + lifetime_ms - self.jitter.below(lifetime_ms / 5 + 1);
-            End { due, reason: reason(DisconnectReason::Lifetime) }
+            End {
+                due,
+                reason: reason(DisconnectReason::Lifetime),
+            }
         });
         let expiry = expires_at.map(|at| End {
             due: now.mono_ms + at.saturating_sub(now.wall_ms),
@@ -433,7 +559,10 @@ impl<S: Write> Shard<S> {
             due: now.mono_ms + self.jitter.below(until.saturating_sub(now.mono_ms) + 1),
             reason: Goodbye::Maintenance,
         });
-        [lifetime, expiry, drain].into_iter().flatten().min_by_key(|end| end.due)
+        [lifetime, expiry, drain]
+            .into_iter()
+            .flatten()
+            .min_by_key(|end| end.due)
     }
 
     fn touch(&mut self, slot: Slot) {
@@ -445,15 +574,39 @@ impl<S: Write> Shard<S> {
         }
     }
 
-    fn with<R>(&mut self, slot: Slot, now: Now, act: impl FnOnce(&mut Resident<S>, &mut View<'_>) -> R) -> Option<R> {
-        let Self { slots, ring, settings, epoch, tally, chunk, released, .. } = self;
+    fn with<R>(
+        &mut self,
+        slot: Slot,
+        now: Now,
+        act: impl FnOnce(&mut Resident<S>, &mut View<'_>) -> R,
+    ) -> Option<R> {
+        let Self {
+            slots,
+            ring,
+            settings,
+            epoch,
+            tally,
+            chunk,
+            released,
+            ..
+        } = self;
         let resident = slots[slot as usize].resident.as_mut()?;
-        let mut view = View { ring, epoch, released: *released, now, limits: settings, tally, chunk };
+        let mut view = View {
+            ring,
+            epoch,
+            released: *released,
+            now,
+            limits: settings,
+            tally,
+            chunk,
+        };
         Some(act(resident, &mut view))
     }
 
     fn is_current(&self, key: Key) -> bool {
-        self.slots.get(key.slot as usize).is_some_and(|berth| berth.generation == key.generation && berth.resident.is_some())
+        self.slots
+            .get(key.slot as usize)
+            .is_some_and(|berth| berth.generation == key.generation && berth.resident.is_some())
     }
 
     fn write_index(&self) -> std::sync::RwLockWriteGuard<'_, SubjectIndex> {

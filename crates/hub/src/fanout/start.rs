@@ -37,11 +37,20 @@ enum Known {
 }
 
 /// Decides the start. `now` is the newest position when the request came.
-pub(crate) fn decide(store: &Store, reader: &mut Reader, asked: &Asked, now: Position) -> Result<Start, ReadError> {
+pub(crate) fn decide(
+    store: &Store,
+    reader: &mut Reader,
+    asked: &Asked,
+    now: Position,
+) -> Result<Start, ReadError> {
     let Some(text) = &asked.cursor else {
         let (mailbox, ahead) = stored_place(reader, &asked.client)?;
         let shared = since(reader, asked, asked.since.unwrap_or(Since::Now), now)?;
-        let mut start = Start { place: Place::new(mailbox, shared, ahead), gaps: Vec::new(), resumed: false };
+        let mut start = Start {
+            place: Place::new(mailbox, shared, ahead),
+            gaps: Vec::new(),
+            resumed: false,
+        };
         start.pass_losses(store.epoch(), reader, asked, true, false)?;
         return Ok(start);
     };
@@ -60,8 +69,19 @@ pub(crate) fn decide(store: &Store, reader: &mut Reader, asked: &Asked, now: Pos
         }
     };
     let to = place.text(store.epoch());
-    let gaps = reason.map(|reason| GapDetail { from: text.clone(), to, reason }).into_iter().collect();
-    let mut start = Start { place, gaps, resumed };
+    let gaps = reason
+        .map(|reason| GapDetail {
+            from: text.clone(),
+            to,
+            reason,
+        })
+        .into_iter()
+        .collect();
+    let mut start = Start {
+        place,
+        gaps,
+        resumed,
+    };
     start.pass_losses(store.epoch(), reader, asked, true, shared_counts)?;
     Ok(start)
 }
@@ -81,26 +101,55 @@ impl Start {
             let selector = selector(&asked.client, &asked.topics, of_mailbox, !of_mailbox);
             reader.lost_after(&selector, Position(after))
         };
-        let mailbox_lost = if mailbox { lost(true, at_mailbox)? } else { None };
-        let shared_lost = if shared { lost(false, at_shared)? } else { None };
+        let mailbox_lost = if mailbox {
+            lost(true, at_mailbox)?
+        } else {
+            None
+        };
+        let shared_lost = if shared {
+            lost(false, at_shared)?
+        } else {
+            None
+        };
         if mailbox_lost.is_none() && shared_lost.is_none() {
             return Ok(());
         }
-        let from = asked.cursor.clone().unwrap_or_else(|| self.place.text(epoch));
-        let behind = |lost: Option<tidings_store::Lost>, at: u64| lost.map_or(at, |lost| lost.resume_after.0.max(at));
-        self.place.restart(behind(mailbox_lost, at_mailbox), behind(shared_lost, at_shared));
-        self.gaps.push(GapDetail { from, to: self.place.text(epoch), reason: GapReason::Expired });
+        let from = asked
+            .cursor
+            .clone()
+            .unwrap_or_else(|| self.place.text(epoch));
+        let behind = |lost: Option<tidings_store::Lost>, at: u64| {
+            lost.map_or(at, |lost| lost.resume_after.0.max(at))
+        };
+        self.place.restart(
+            behind(mailbox_lost, at_mailbox),
+            behind(shared_lost, at_shared),
+        );
+        self.gaps.push(GapDetail {
+            from,
+            to: self.place.text(epoch),
+            reason: GapReason::Expired,
+        });
         Ok(())
     }
 }
 
 /// Where a client without a cursor has got to in its mailbox: what it acknowledged, or nothing.
 fn stored_place(reader: &mut Reader, client: &ClientId) -> Result<(u64, Vec<u64>), ReadError> {
-    Ok(acks::stored(reader, client.as_str())?.map_or((Position::ZERO.0, Vec::new()), |acked| (acked.position, acked.ahead)))
+    Ok(
+        acks::stored(reader, client.as_str())?.map_or((Position::ZERO.0, Vec::new()), |acked| {
+            (acked.position, acked.ahead)
+        }),
+    )
 }
 
 /// Where topics and broadcast start.
-fn since(reader: &mut Reader, asked: &Asked, since: Since, now: Position) -> Result<u64, ReadError> {
+fn since(
+    reader: &mut Reader,
+    asked: &Asked,
+    since: Since,
+    now: Position,
+) -> Result<u64, ReadError> {
     Ok(match since {
         Since::Now => now.0,
         Since::Earliest => Position::ZERO.0,
@@ -116,8 +165,12 @@ fn since(reader: &mut Reader, asked: &Asked, since: Since, now: Position) -> Res
 }
 
 fn recognise(store: &Store, text: &str) -> Known {
-    let Ok(mut cursor) = text.parse::<Cursor>() else { return Known::Unknown };
-    let Some(Position(end)) = store.lineage_end(cursor.epoch.as_str()) else { return Known::Unknown };
+    let Ok(mut cursor) = text.parse::<Cursor>() else {
+        return Known::Unknown;
+    };
+    let Some(Position(end)) = store.lineage_end(cursor.epoch.as_str()) else {
+        return Known::Unknown;
+    };
     cursor.ahead.retain(|position| *position <= end);
     if cursor.mailbox <= end && cursor.shared <= end {
         return Known::Whole(cursor);

@@ -36,7 +36,12 @@ impl Unsent {
 
     /// Writes once; returns how many bytes the socket took.
     pub(crate) fn write(&mut self, socket: &mut impl Write) -> io::Result<usize> {
-        let slices: Vec<_> = self.rests.iter().take(64).map(|rest| IoSlice::new(rest.bytes())).collect();
+        let slices: Vec<_> = self
+            .rests
+            .iter()
+            .take(64)
+            .map(|rest| IoSlice::new(rest.bytes()))
+            .collect();
         let written = socket.write_vectored(&slices)?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());

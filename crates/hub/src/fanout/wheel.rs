@@ -17,7 +17,10 @@ impl<K> Wheel<K> {
     pub(crate) fn new(now_ms: u64) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(SLOTS, Vec::new);
-        Self { slots, next: now_ms / TICK_MS }
+        Self {
+            slots,
+            next: now_ms / TICK_MS,
+        }
     }
 
     /// Gives `key` back at `due_ms` or, at the latest, one tick after.
@@ -35,7 +38,11 @@ impl<K> Wheel<K> {
             let slot = &mut self.slots[(tick % SLOTS as u64) as usize];
             let mut kept = Vec::new();
             for (at, key) in slot.drain(..) {
-                if at <= now { due.push(key) } else { kept.push((at, key)) }
+                if at <= now {
+                    due.push(key)
+                } else {
+                    kept.push((at, key))
+                }
             }
             *slot = kept;
         }

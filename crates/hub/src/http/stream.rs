@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use tidings_protocol::{ErrorCode, MessageType, Problem, TopicPattern, limits};
 
 use super::identity::identify;
@@ -65,11 +65,9 @@ pub(super) async fn open(
         last_event_id: wish.last_event_id,
         since: wish.since,
         heartbeat: wish.heartbeat,
-        sdk: wish.sdk,
         expires_at: identity.expires_at(),
         peer,
         headers: cors.to_vec(),
-        http10: head.version == Version::HTTP_10,
     };
     Ok(Answer::Stream(Box::new(
         fanout::open(hub, subscribe).await?,
@@ -95,7 +93,6 @@ struct Wish {
     last_event_id: Option<String>,
     since: Option<Since>,
     heartbeat: Option<Duration>,
-    sdk: bool,
 }
 
 impl Wish {
@@ -125,7 +122,6 @@ impl Wish {
                 .one_non_empty("heartbeat")?
                 .map(heartbeat)
                 .transpose()?,
-            sdk: is_sdk(query),
         })
     }
 }

@@ -32,8 +32,14 @@ impl Hub {
 
     /// `settings`: environment variables without their prefix, such as `("SSE_RETRY_MS", "10")`.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        Self::start_in(Arc::new(TempDir::new().expect("a temporary folder")), settings)
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect();
+        Self::start_in(
+            Arc::new(TempDir::new().expect("a temporary folder")),
+            settings,
+        )
     }
 
     /// Starts again on the same data.
@@ -47,7 +53,11 @@ impl Hub {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.path())
             .env_remove("TIDINGS_JWT_SECRET")
-            .envs(settings.iter().map(|(key, value)| (format!("TIDINGS_{key}"), value)))
+            .envs(
+                settings
+                    .iter()
+                    .map(|(key, value)| (format!("TIDINGS_{key}"), value)),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -58,12 +68,20 @@ impl Hub {
             .map_while(Result::ok)
             .find_map(|line| {
                 let rest = &line[line.find("http://")? + "http://".len()..];
-                rest.split(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).next()?.parse().ok()
+                rest.split(|c: char| c != '.' && c != ':' && !c.is_ascii_digit())
+                    .next()?
+                    .parse()
+                    .ok()
             })
             .expect("the hub prints its address");
         // What it prints later must not fill the pipe.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, address, dir, settings }
+        Self {
+            child,
+            address,
+            dir,
+            settings,
+        }
     }
 
     pub fn dir(&self) -> &Path {
@@ -99,22 +117,44 @@ impl Hub {
 
     /// Memory of the process that is not shared with files, in KiB.
     pub fn anonymous_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
-        line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .expect("RssAnon");
+        line.trim()
+            .trim_end_matches(" kB")
+            .trim()
+            .parse()
+            .expect("a number")
     }
 
     pub fn post(&self, path: &str, body: &str) -> Answer {
-        self.request("POST", path, &[("content-type", "application/json")], body.as_bytes())
+        self.request(
+            "POST",
+            path,
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+        )
     }
 
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[], b"")
     }
 
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut socket = connect(self.address);
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
+            self.address
+        );
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
@@ -159,7 +199,10 @@ impl Answer {
         let _ = socket.read_to_end(&mut bytes);
         let text = String::from_utf8_lossy(&bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         Self {
             status: status.unwrap_or_else(|| panic!("no answer: {text:?}")),
             head: head.to_ascii_lowercase(),
@@ -187,20 +230,33 @@ impl Stream {
     /// Opens a stream and reads the head of the answer, which must be 200.
     pub fn open(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Self {
         let mut socket = connect(address);
-        let mut request = format!("GET /sse?{query} HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n");
+        let mut request = format!(
+            "GET /sse?{query} HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n"
+        );
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
-        socket.write_all(format!("{request}\r\n").as_bytes()).expect("sent");
+        socket
+            .write_all(format!("{request}\r\n").as_bytes())
+            .expect("sent");
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
-            assert_eq!(socket.read(&mut byte).expect("a head"), 1, "closed after {:?}", String::from_utf8_lossy(&head));
+            assert_eq!(
+                socket.read(&mut byte).expect("a head"),
+                1,
+                "closed after {:?}",
+                String::from_utf8_lossy(&head)
+            );
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).expect("text").to_ascii_lowercase();
         assert!(head.starts_with("http/1.1 200"), "{head}");
-        Self { socket, decoder: sse::Decoder::new(EVENT_BYTES_MAX), head }
+        Self {
+            socket,
+            decoder: sse::Decoder::new(EVENT_BYTES_MAX),
+            head,
+        }
     }
 
     /// The next event; `None` at the end of the stream.
@@ -222,9 +278,14 @@ impl Stream {
     /// The next event that is a message of this type, with its cursor.
     pub fn expect(&mut self, kind: &str) -> (Value, String) {
         loop {
-            let event = self.event().unwrap_or_else(|| panic!("the stream ended before a {kind}"));
+            let event = self
+                .event()
+                .unwrap_or_else(|| panic!("the stream ended before a {kind}"));
             if event.name == kind {
-                return (serde_json::from_str(&event.data).expect("JSON"), event.last_event_id);
+                return (
+                    serde_json::from_str(&event.data).expect("JSON"),
+                    event.last_event_id,
+                );
             }
         }
     }
@@ -249,7 +310,9 @@ impl Stream {
 
     /// The payloads of the next `count` messages.
     pub fn payloads(&mut self, count: usize) -> Vec<Value> {
-        (0..count).map(|_| self.message().expect("a message").0["payload"].clone()).collect()
+        (0..count)
+            .map(|_| self.message().expect("a message").0["payload"].clone())
+            .collect()
     }
 
     pub fn retry_ms(&self) -> Option<u64> {

@@ -23,7 +23,11 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<Value> {
 fn a_stream_begins_with_its_head_a_retry_and_the_connect_event() {
     let hub = Hub::start_with(&[("SSE_RETRY_MS", "1234")]);
     let mut stream = hub.stream("clientId=alice&topics=news,orders/%23&heartbeat=300&v=1");
-    for line in ["content-type: text/event-stream", "cache-control: no-cache, no-transform", "x-accel-buffering: no"] {
+    for line in [
+        "content-type: text/event-stream",
+        "cache-control: no-cache, no-transform",
+        "x-accel-buffering: no",
+    ] {
         assert!(stream.head.contains(line), "{}", stream.head);
     }
     let (message, cursor) = stream.expect("system");
@@ -35,7 +39,10 @@ fn a_stream_begins_with_its_head_a_retry_and_the_connect_event() {
     assert_eq!(detail["topics"], json!(["news", "orders/#"]));
     assert_eq!(detail["heartbeatInterval"], 300);
     assert_eq!(detail["maxEventBytes"], (1 << 20) + 4096);
-    assert_eq!(detail["idempotencyWindow"], json!({"ms": 600_000, "ids": 1_000_000}));
+    assert_eq!(
+        detail["idempotencyWindow"],
+        json!({"ms": 600_000, "ids": 1_000_000})
+    );
     assert_eq!(detail["resumed"], false);
     assert_eq!(detail["cursor"], cursor);
     assert!(detail["connectionId"].is_string());
@@ -71,9 +78,17 @@ fn what_is_sent_while_a_client_is_away_comes_once_when_it_returns_with_its_last_
     let (_, last_id) = stream.message().expect("arrives");
     stream.close();
     for n in 1..10 {
-        hub.publish(&if n % 2 == 0 { on_topic("news", n) } else { text("alice", n) });
+        hub.publish(&if n % 2 == 0 {
+            on_topic("news", n)
+        } else {
+            text("alice", n)
+        });
     }
-    let mut stream = Stream::open(hub.address, "clientId=alice&topics=news", &[("last-event-id", &last_id)]);
+    let mut stream = Stream::open(
+        hub.address,
+        "clientId=alice&topics=news",
+        &[("last-event-id", &last_id)],
+    );
     assert_eq!(stream.expect_system("connect")["resumed"], true);
     assert_eq!(stream.payloads(9), numbers(1..10));
     hub.publish(&text("alice", 10));
@@ -83,8 +98,14 @@ fn what_is_sent_while_a_client_is_away_comes_once_when_it_returns_with_its_last_
 #[test]
 fn the_last_event_id_header_goes_before_the_parameter() {
     let hub = Hub::start();
-    let first = hub.publish(&on_topic("news", 0))["cursor"].as_str().expect("text").to_owned();
-    let second = hub.publish(&on_topic("news", 1))["cursor"].as_str().expect("text").to_owned();
+    let first = hub.publish(&on_topic("news", 0))["cursor"]
+        .as_str()
+        .expect("text")
+        .to_owned();
+    let second = hub.publish(&on_topic("news", 1))["cursor"]
+        .as_str()
+        .expect("text")
+        .to_owned();
     hub.publish(&on_topic("news", 2));
     let query = format!("clientId=alice&topics=news&lastEventId={first}");
     let mut stream = Stream::open(hub.address, &query, &[("last-event-id", &second)]);
@@ -101,7 +122,11 @@ fn a_message_to_a_client_that_was_never_connected_waits_in_its_mailbox() {
     }
     assert_eq!(hub.stream("clientId=alice").payloads(5), numbers(0..5));
     let hub = hub.restart();
-    assert_eq!(hub.stream("clientId=alice").payloads(5), numbers(0..5), "nothing was acknowledged");
+    assert_eq!(
+        hub.stream("clientId=alice").payloads(5),
+        numbers(0..5),
+        "nothing was acknowledged"
+    );
 }
 
 #[test]
@@ -111,7 +136,10 @@ fn what_a_client_acknowledged_does_not_come_again_without_a_cursor() {
         hub.publish(&text("alice", n));
     }
     let mut stream = hub.stream("clientId=alice");
-    let (_, cursor) = (0..3).map(|_| stream.message().expect("arrives")).last().expect("three");
+    let (_, cursor) = (0..3)
+        .map(|_| stream.message().expect("arrives"))
+        .last()
+        .expect("three");
     let ack = json!({"clientId": "alice", "cursor": cursor});
     let answer = hub.post("/api/acks", &ack.to_string());
     assert_eq!(answer.json()["applied"], true, "{}", answer.body);
@@ -129,7 +157,14 @@ fn a_client_keeps_its_newer_connection_when_the_older_one_closes() {
     new.expect("system");
     assert_eq!(hub.publish(&text("alice", 0))["recipients"], 2);
     old.close();
-    while hub.get("/api/connections").json().as_array().expect("a list").len() > 1 {}
+    while hub
+        .get("/api/connections")
+        .json()
+        .as_array()
+        .expect("a list")
+        .len()
+        > 1
+    {}
     assert_eq!(hub.publish(&text("alice", 1))["recipients"], 1);
     assert_eq!(new.payloads(2), numbers(0..2));
 }
@@ -150,7 +185,10 @@ fn since_chooses_where_topics_and_broadcast_begin() {
     for n in 0..6 {
         hub.publish(&on_topic(if n % 2 == 0 { "even" } else { "odd" }, n));
     }
-    let payloads = |since: &str, count| hub.stream(&format!("clientId=a&topics=%2B&since={since}")).payloads(count);
+    let payloads = |since: &str, count| {
+        hub.stream(&format!("clientId=a&topics=%2B&since={since}"))
+            .payloads(count)
+    };
     assert_eq!(payloads("earliest", 6), numbers(0..6));
     assert_eq!(payloads("last:3", 3), numbers(3..6));
     assert_eq!(payloads("last:100", 6), numbers(0..6));
@@ -182,20 +220,29 @@ fn the_excluded_client_does_not_get_the_message_in_replay_either() {
     let mut bob = hub.stream("clientId=bob&topics=news");
     alice.expect("system");
     bob.expect("system");
-    let message = json!({"source": "alice", "topic": "news", "excludeClientId": "alice", "payload": 0});
+    let message =
+        json!({"source": "alice", "topic": "news", "excludeClientId": "alice", "payload": 0});
     assert_eq!(hub.publish(&message)["recipients"], 1);
     hub.publish(&on_topic("news", 1));
     assert_eq!(bob.payloads(2), numbers(0..2));
     assert_eq!(alice.payloads(1), numbers(1..2));
-    assert_eq!(hub.stream("clientId=alice&topics=news&since=earliest").payloads(1), numbers(1..2));
+    assert_eq!(
+        hub.stream("clientId=alice&topics=news&since=earliest")
+            .payloads(1),
+        numbers(1..2)
+    );
 }
 
 /// Defect 23: broadcast used an event that nobody listened to, and counted the sender's failures as sent.
 #[test]
 fn a_broadcast_reaches_everyone_under_its_own_type_and_counts_connections() {
     let hub = Hub::start();
-    let mut streams: Vec<_> = ["alice", "bob", "carol"].map(|id| hub.stream(&format!("clientId={id}"))).into();
-    streams.iter_mut().for_each(|stream| drop(stream.expect("system")));
+    let mut streams: Vec<_> = ["alice", "bob", "carol"]
+        .map(|id| hub.stream(&format!("clientId={id}")))
+        .into();
+    streams
+        .iter_mut()
+        .for_each(|stream| drop(stream.expect("system")));
     let body = json!({"message": {"type": "text", "source": "alice", "payload": {"content": "hi"}}, "excludeClientId": "alice"});
     let answer = hub.post("/api/broadcast", &body.to_string());
     assert_eq!(answer.json()["sentCount"], 2, "{}", answer.body);
@@ -209,12 +256,18 @@ fn a_heartbeat_carries_the_present_cursor_so_that_a_quiet_client_moves_on() {
     let hub = Hub::start();
     let mut stream = hub.stream("clientId=alice&heartbeat=250");
     let (_, start) = stream.expect("system");
-    let other = hub.publish(&on_topic("elsewhere", 0))["cursor"].as_str().expect("text").to_owned();
+    let other = hub.publish(&on_topic("elsewhere", 0))["cursor"]
+        .as_str()
+        .expect("text")
+        .to_owned();
     let mut cursor = start.clone();
     while cursor != other {
         let (message, at) = stream.expect("heartbeat");
         assert!(message["payload"]["serverTime"].is_u64());
-        assert!(at == start || at == other, "{at} is neither {start} nor {other}");
+        assert!(
+            at == start || at == other,
+            "{at} is neither {start} nor {other}"
+        );
         cursor = at;
     }
 }
@@ -237,12 +290,20 @@ fn a_cursor_of_another_hub_is_a_gap_and_then_everything_from_the_earliest() {
 #[test]
 fn a_position_beyond_the_end_of_its_epoch_is_a_gap_to_that_end() {
     let hub = Hub::start();
-    let cursor = hub.publish(&on_topic("news", 0))["cursor"].as_str().expect("text").to_owned();
+    let cursor = hub.publish(&on_topic("news", 0))["cursor"]
+        .as_str()
+        .expect("text")
+        .to_owned();
     let (epoch, _) = cursor.split_once('-').expect("a cursor");
-    let mut stream = hub.stream(&format!("clientId=alice&topics=news&lastEventId={epoch}-999999999+1000000000"));
+    let mut stream = hub.stream(&format!(
+        "clientId=alice&topics=news&lastEventId={epoch}-999999999+1000000000"
+    ));
     stream.expect_system("connect");
     let gap = stream.expect_system("gap");
-    assert_eq!((&gap["reason"], &gap["to"]), (&json!("unknown_epoch"), &json!(cursor)));
+    assert_eq!(
+        (&gap["reason"], &gap["to"]),
+        (&json!("unknown_epoch"), &json!(cursor))
+    );
     hub.publish(&on_topic("news", 1));
     assert_eq!(stream.payloads(1), numbers(1..2));
 }
@@ -258,20 +319,28 @@ fn a_client_resumes_across_a_crash_of_the_hub() {
     hub.kill();
     let hub = hub.restart();
     hub.publish(&on_topic("news", 2));
-    let mut stream = Stream::open(hub.address, "clientId=alice&topics=news", &[("last-event-id", &last_id)]);
+    let mut stream = Stream::open(
+        hub.address,
+        "clientId=alice&topics=news",
+        &[("last-event-id", &last_id)],
+    );
     assert_eq!(stream.expect_system("connect")["resumed"], true);
     assert_eq!(stream.payloads(2), numbers(1..3));
 }
 
 #[test]
-fn a_critical_message_overtakes_a_backlog_of_thousands_and_a_reconnect_right_after_repeats_nothing() {
+fn a_critical_message_overtakes_a_backlog_of_thousands_and_a_reconnect_right_after_repeats_nothing()
+{
     let hub = Hub::start();
     let filler = "x".repeat(1_000);
     for batch in 0..10 {
         let batch: Vec<_> = (0..500)
             .map(|n| json!({"source": "s", "target": "alice", "payload": {"n": batch * 500 + n, "filler": filler}}))
             .collect();
-        assert_eq!(hub.post("/api/messages", &json!(batch).to_string()).status, 200);
+        assert_eq!(
+            hub.post("/api/messages", &json!(batch).to_string()).status,
+            200
+        );
     }
     hub.publish(&json!({"source": "s", "target": "alice", "priority": 3, "payload": "critical"}));
     let mut stream = hub.stream("clientId=alice");
@@ -285,10 +354,18 @@ fn a_critical_message_overtakes_a_backlog_of_thousands_and_a_reconnect_right_aft
     };
     assert!(before.len() < 500, "came after {}", before.len());
     stream.close();
-    let mut stream = Stream::open(hub.address, "clientId=alice", &[("last-event-id", &last_id)]);
+    let mut stream = Stream::open(
+        hub.address,
+        "clientId=alice",
+        &[("last-event-id", &last_id)],
+    );
     while before.len() < 5_000 {
         let (message, _) = stream.message().expect("arrives");
-        before.push(message["payload"]["n"].as_u64().expect("the critical message does not come again"));
+        before.push(
+            message["payload"]["n"]
+                .as_u64()
+                .expect("the critical message does not come again"),
+        );
     }
     assert_eq!(before, (0..5_000).collect::<Vec<u64>>());
 }
@@ -307,15 +384,21 @@ fn a_client_that_closes_its_half_of_the_socket_is_gone_from_the_list() {
 #[test]
 fn on_sigterm_every_stream_is_told_to_come_back_at_its_own_time_and_the_exit_code_is_0() {
     let mut hub = Hub::start_with(&[("SERVER_DRAIN_MS", "300"), ("SSE_RETRY_MS", "1000")]);
-    let mut streams: Vec<_> = (0..20).map(|n| hub.stream(&format!("clientId=c{n}"))).collect();
-    streams.iter_mut().for_each(|stream| drop(stream.expect("system")));
+    let mut streams: Vec<_> = (0..20)
+        .map(|n| hub.stream(&format!("clientId=c{n}")))
+        .collect();
+    streams
+        .iter_mut()
+        .for_each(|stream| drop(stream.expect("system")));
     hub.terminate();
     let mut retries = Vec::new();
     for stream in &mut streams {
         let (message, _) = stream.expect("system");
         assert_eq!(message["payload"]["event"], "maintenance");
         assert_eq!(message["payload"]["recommendedAction"], "reconnect");
-        let retry_ms = message["payload"]["detail"]["retryAfterMs"].as_u64().expect("a number");
+        let retry_ms = message["payload"]["detail"]["retryAfterMs"]
+            .as_u64()
+            .expect("a number");
         assert_eq!(stream.retry_ms(), Some(retry_ms));
         assert!(stream.event().is_none(), "then it closes");
         retries.push(retry_ms);
@@ -331,7 +414,10 @@ fn a_stream_ends_at_its_lifetime_and_says_that_the_client_is_to_come_back() {
     let hub = Hub::start_with(&[("SSE_LIFETIME_MS", "100")]);
     let mut stream = hub.stream("clientId=alice");
     stream.expect_system("connect");
-    assert_eq!(stream.expect_system("disconnect"), json!({"reason": "lifetime", "reconnect": true}));
+    assert_eq!(
+        stream.expect_system("disconnect"),
+        json!({"reason": "lifetime", "reconnect": true})
+    );
     assert!(stream.event().is_none());
 }
 
@@ -339,7 +425,10 @@ fn a_stream_ends_at_its_lifetime_and_says_that_the_client_is_to_come_back() {
 #[test]
 fn retention_is_a_gap_for_a_client_that_lost_something_and_for_no_other() {
     let hub = Hub::start_with(&[("STORE_TOPIC_COUNT", "10"), ("STORE_TRIM_EVERY_MS", "20")]);
-    let start = hub.publish(&on_topic("noisy", 0))["cursor"].as_str().expect("text").to_owned();
+    let start = hub.publish(&on_topic("noisy", 0))["cursor"]
+        .as_str()
+        .expect("text")
+        .to_owned();
     hub.publish(&text("quiet", 1));
     for n in 0..100 {
         hub.publish(&on_topic("noisy", n));
@@ -356,17 +445,27 @@ fn retention_is_a_gap_for_a_client_that_lost_something_and_for_no_other() {
         let (first, _) = (stream.event().expect("a gap or a message"), ());
         let message: Value = serde_json::from_str(&first.data).expect("JSON");
         if message["payload"]["event"] == "gap" {
-            assert_eq!(message["payload"]["detail"]["to"], connect["cursor"], "the real start is after the gap");
+            assert_eq!(
+                message["payload"]["detail"]["to"], connect["cursor"],
+                "the real start is after the gap"
+            );
             break message["payload"]["detail"].clone();
         }
     };
-    assert_eq!((&gap["reason"], &gap["from"]), (&json!("expired"), &json!(start)));
+    assert_eq!(
+        (&gap["reason"], &gap["from"]),
+        (&json!("expired"), &json!(start))
+    );
     let (mut stream, _) = resume("quiet", "calm");
     let (message, _) = stream.message().expect("arrives");
     assert_eq!(message["payload"], 1);
     hub.publish(&on_topic("calm", 2));
     let next = stream.event().expect("arrives");
-    assert!(next.data.contains("\"payload\":2"), "no gap for what it does not read: {}", next.data);
+    assert!(
+        next.data.contains("\"payload\":2"),
+        "no gap for what it does not read: {}",
+        next.data
+    );
 }
 
 #[test]
@@ -381,12 +480,23 @@ fn a_restored_backup_makes_nobody_skip_a_message() {
     }
     let hub = hub.restart();
     hub.publish(&on_topic("news", 1));
-    let lost = hub.publish(&on_topic("news", 2))["cursor"].as_str().expect("text").to_owned();
+    let lost = hub.publish(&on_topic("news", 2))["cursor"]
+        .as_str()
+        .expect("text")
+        .to_owned();
     drop(hub);
     let restored = Hub::start_in(Arc::new(backup), Vec::new());
     restored.publish(&on_topic("news", 10));
-    let mut stream = Stream::open(restored.address, "clientId=alice&topics=news", &[("last-event-id", &lost)]);
+    let mut stream = Stream::open(
+        restored.address,
+        "clientId=alice&topics=news",
+        &[("last-event-id", &lost)],
+    );
     stream.expect_system("connect");
     assert_eq!(stream.expect_system("gap")["reason"], "unknown_epoch");
-    assert_eq!(stream.payloads(2), [json!(0), json!(10)], "the epoch of the lost time is unknown: all that is kept");
+    assert_eq!(
+        stream.payloads(2),
+        [json!(0), json!(10)],
+        "the epoch of the lost time is unknown: all that is kept"
+    );
 }

@@ -9,7 +9,13 @@ const HIGH: u8 = 2;
 const CRITICAL: u8 = 3;
 
 /// One commit each, so that they could arrive at different times.
-fn publish_each(world: &mut World, subject: &Subject, priority: u8, ids: impl IntoIterator<Item = String>, size: usize) {
+fn publish_each(
+    world: &mut World,
+    subject: &Subject,
+    priority: u8,
+    ids: impl IntoIterator<Item = String>,
+    size: usize,
+) {
     for id in ids {
         world.publish(vec![record(subject.clone(), "s", &id, priority, size)]);
     }
@@ -44,24 +50,41 @@ fn a_critical_message_overtakes_a_live_backlog_and_its_cursor_says_so() {
     client.read();
     world.read_all(&mut client);
     assert_eq!(client.ids()[0], "critical0");
-    assert!(client.received[0].cursor.contains('+'), "{}", client.received[0].cursor);
+    assert!(
+        client.received[0].cursor.contains('+'),
+        "{}",
+        client.received[0].cursor
+    );
     assert_eq!(client.ids()[1..], names("normal", 20));
     assert!(!client.received.last().expect("some").cursor.contains('+'));
 }
 
 #[test]
 fn at_most_64_messages_are_ahead_and_then_the_oldest_goes_next() {
-    let mut world = World::new(Settings { pending_max: 200, ring_frames_max: 1_000, ring_bytes_max: 1 << 20, ..settings() });
+    let mut world = World::new(Settings {
+        pending_max: 200,
+        ring_frames_max: 1_000,
+        ring_bytes_max: 1 << 20,
+        ..settings()
+    });
     let mut client = Client::new("alice", &["t"]);
     world.connect(&mut client, None);
     world.settle();
     publish_each(&mut world, &topic("t"), NORMAL, names("normal", 3), 300);
     publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 70), 40);
     world.read_all(&mut client);
-    let first_normal = client.ids().iter().position(|id| *id == "normal0").expect("arrives");
+    let first_normal = client
+        .ids()
+        .iter()
+        .position(|id| *id == "normal0")
+        .expect("arrives");
     assert_eq!(first_normal, 64);
     assert_eq!(client.received.len(), 73);
-    let most = client.received.iter().map(|seen| seen.cursor.matches('+').count()).max();
+    let most = client
+        .received
+        .iter()
+        .map(|seen| seen.cursor.matches('+').count())
+        .max();
     assert_eq!(most, Some(64));
 }
 
@@ -76,7 +99,11 @@ fn a_critical_message_overtakes_a_backlog_that_is_read_from_history() {
     client.read();
     publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 1), 10);
     world.read_all(&mut client);
-    let at = client.ids().iter().position(|id| *id == "critical0").expect("arrives");
+    let at = client
+        .ids()
+        .iter()
+        .position(|id| *id == "critical0")
+        .expect("arrives");
     assert!(at < 30, "came after {at} others");
     assert_eq!(client.received.len(), 1_001);
 }
@@ -122,14 +149,27 @@ fn shared_messages_never_go_before_an_unread_mailbox_and_count_from_now() {
     let mut world = World::new(settings());
     let mut client = Client::new("alice", &["t"]);
     publish_each(&mut world, &topic("t"), NORMAL, names("before", 3), 10);
-    publish_each(&mut world, &mailbox("alice"), NORMAL, names("mail", 200), 100);
+    publish_each(
+        &mut world,
+        &mailbox("alice"),
+        NORMAL,
+        names("mail", 200),
+        100,
+    );
     world.connect(&mut client, None);
     world.settle();
     publish_each(&mut world, &topic("t"), NORMAL, names("after", 2), 10);
     world.read_all(&mut client);
-    let expected: Vec<_> = names("mail", 200).into_iter().chain(names("after", 2)).collect();
+    let expected: Vec<_> = names("mail", 200)
+        .into_iter()
+        .chain(names("after", 2))
+        .collect();
     assert_eq!(client.ids(), expected);
-    let dotted = client.received.iter().filter(|seen| seen.cursor.contains('.')).count();
+    let dotted = client
+        .received
+        .iter()
+        .filter(|seen| seen.cursor.contains('.'))
+        .count();
     assert!(dotted > 0, "the two starts are both in the cursor");
 }
 
@@ -150,10 +190,16 @@ fn a_live_only_message_does_not_overtake_and_a_connection_that_is_behind_does_no
     publish_each(&mut world, &topic("t"), NORMAL, names("later", 1), 100);
     world.read_all(&mut live);
     world.read_all(&mut behind);
-    let expected: Vec<_> =
-        names("normal", 40).into_iter().chain(["live-only".into()]).chain(names("later", 1)).collect();
+    let expected: Vec<_> = names("normal", 40)
+        .into_iter()
+        .chain(["live-only".into()])
+        .chain(names("later", 1))
+        .collect();
     assert_eq!(live.ids(), expected);
-    let expected: Vec<_> = names("normal", 40).into_iter().chain(names("later", 1)).collect();
+    let expected: Vec<_> = names("normal", 40)
+        .into_iter()
+        .chain(names("later", 1))
+        .collect();
     assert_eq!(behind.ids(), expected);
 }
 

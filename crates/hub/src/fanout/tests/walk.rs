@@ -10,7 +10,8 @@ use super::world::{Client, World, mailbox, record, settings, topic};
 
 const SEEDS: u64 = 300;
 const STEPS: usize = 400;
-const CLIENTS: [(&str, &[&str]); 3] = [("alice", &["a", "b"]), ("bob", &["#"]), ("carol", &["a/+"])];
+const CLIENTS: [(&str, &[&str]); 3] =
+    [("alice", &["a", "b"]), ("bob", &["#"]), ("carol", &["a/+"])];
 const TOPICS: [&str; 4] = ["a", "b", "a/x", "c"];
 const SOURCES: [&str; 2] = ["s", "t"];
 
@@ -30,7 +31,10 @@ fn walk(seed: u64) {
         ..settings()
     };
     let mut world = World::new(settings);
-    let mut clients: Vec<_> = CLIENTS.iter().map(|(id, topics)| Client::new(id, topics)).collect();
+    let mut clients: Vec<_> = CLIENTS
+        .iter()
+        .map(|(id, topics)| Client::new(id, topics))
+        .collect();
     for client in &mut clients {
         world.connect(client, None);
     }
@@ -106,13 +110,23 @@ fn check(seed: u64, client: &Client, published: &[Record]) {
             subscribed && record.exclude.as_deref() != Some(client.id.as_str())
         }
     };
-    let mut expected: Vec<_> = published.iter().filter(reads).map(|record| record.id.to_string()).collect();
+    let mut expected: Vec<_> = published
+        .iter()
+        .filter(reads)
+        .map(|record| record.id.to_string())
+        .collect();
     let mut got: Vec<_> = client.received.iter().map(|seen| seen.id.clone()).collect();
-    assert_eq!(client.gaps, 0, "seed {seed}: nothing was lost, so nothing may be reported");
+    assert_eq!(
+        client.gaps, 0,
+        "seed {seed}: nothing was lost, so nothing may be reported"
+    );
     let mut newest: HashMap<_, &str> = HashMap::new();
     for seen in &client.received {
         let before = newest.insert((&seen.source, seen.priority), &seen.id);
-        assert!(before.is_none_or(|before| before < seen.id.as_str()), "seed {seed}: {before:?} before {seen:?}");
+        assert!(
+            before.is_none_or(|before| before < seen.id.as_str()),
+            "seed {seed}: {before:?} before {seen:?}"
+        );
     }
     got.sort_unstable();
     expected.sort_unstable();

@@ -123,7 +123,10 @@ pub(super) fn settings() -> Settings {
         ring_bytes_max: 16 * 1_024,
         ring_frames_max: 64,
         inbox_bytes_max: 1 << 20,
-        history: Bounds { bytes_max: 2_048, rows_max: 40 },
+        history: Bounds {
+            bytes_max: 2_048,
+            rows_max: 40,
+        },
         write_timeout_ms: 10_000,
         lifetime_ms: 0,
         retry_ms: 1_000,
@@ -133,16 +136,30 @@ pub(super) fn settings() -> Settings {
 impl World {
     pub(super) fn new(settings: Settings) -> Self {
         let released = Released::default();
-        let store = Store::open(Options::default(), vec![Box::new(released.clone())]).expect("memory opens");
+        let store = Store::open(Options::default(), vec![Box::new(released.clone())])
+            .expect("memory opens");
         let poll = mio::Poll::new().expect("a poll");
         let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
         let handle = Handle::new(Arc::new(Inbox::new(waker, 1 << 20, Metrics::default())));
-        let now = Now { mono_ms: 1_000, wall_ms: 1_700_000_000_000 };
+        let now = Now {
+            mono_ms: 1_000,
+            wall_ms: 1_700_000_000_000,
+        };
         let epoch = store.epoch().to_owned();
         let registry = Arc::new(Registry::default());
-        let shard =
-            Shard::new(settings, epoch.as_str().into(), 0, &handle, registry, Metrics::default(), now, 7);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let shard = Shard::new(
+            settings,
+            epoch.as_str().into(),
+            0,
+            &handle,
+            registry,
+            Metrics::default(),
+            now,
+            7,
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         Self {
             store,
             shard,
@@ -165,7 +182,9 @@ impl World {
     }
 
     pub(super) fn append(&mut self, records: Vec<Record>) -> Vec<Appended> {
-        self.runtime.block_on(self.store.append(records)).expect("appended")
+        self.runtime
+            .block_on(self.store.append(records))
+            .expect("appended")
     }
 
     /// Hands on what the journal has released.
@@ -185,7 +204,9 @@ impl World {
     fn take_released(&mut self) -> Vec<Arc<Batch>> {
         let released = std::mem::take(&mut *self.released.0.lock().expect("one thread"));
         let encode = |entries: Vec<Arc<Entry>>| {
-            let last = entries.last().map_or(Position::ZERO, |entry| entry.position);
+            let last = entries
+                .last()
+                .map_or(Position::ZERO, |entry| entry.position);
             Arc::new(Batch::encode(&self.epoch, last, &entries))
         };
         released.into_iter().map(encode).collect()
@@ -201,18 +222,39 @@ impl World {
         };
         let store = self.store.clone();
         let newest = store.bounds().last;
-        let reading = self.store.reading(move |reader| decide(&store, reader, &asked, newest));
-        let start = self.runtime.block_on(reading).expect("readable").expect("decided");
+        let reading = self
+            .store
+            .reading(move |reader| decide(&store, reader, &asked, newest));
+        let start = self
+            .runtime
+            .block_on(reading)
+            .expect("readable")
+            .expect("decided");
         client.gaps += start.gaps.len();
         client.last_id = start.place.text(&self.epoch);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let card =
-            Card::new(Uuid::now_v7(), client.id.clone(), client.topics.clone(), Kinds::ALL, peer, 0, 25_000);
-        let opening =
-            Opening { card: Arc::new(card), place: start.place, greeting: Vec::new(), expires_at: None };
+        let card = Card::new(
+            Uuid::now_v7(),
+            client.id.clone(),
+            client.topics.clone(),
+            Kinds::ALL,
+            peer,
+            0,
+            25_000,
+        );
+        let opening = Opening {
+            card: Arc::new(card),
+            place: start.place,
+            greeting: Vec::new(),
+            expires_at: None,
+        };
         let pipe = Pipe::default();
         let key = self.shard.attach(opening, self.now, |_| pipe.clone());
-        client.line = Some(Line { key, pipe, decoder: sse::Decoder::new(1 << 20) });
+        client.line = Some(Line {
+            key,
+            pipe,
+            decoder: sse::Decoder::new(1 << 20),
+        });
     }
 
     pub(super) fn cut(&mut self, client: &mut Client) {
@@ -243,7 +285,9 @@ impl World {
         let answered = !asked.is_empty();
         for (key, request) in asked {
             let bounds = self.shard.settings().history;
-            let reading = self.store.reading(move |reader| history::answer(reader, request, bounds));
+            let reading = self
+                .store
+                .reading(move |reader| history::answer(reader, request, bounds));
             let answer = self.runtime.block_on(reading).expect("readable");
             self.shard.answer(key, answer, self.now);
         }
@@ -270,7 +314,10 @@ impl Client {
     pub(super) fn new(id: &str, topics: &[&str]) -> Self {
         Self {
             id: ClientId::parse(id, "clientId").expect("valid"),
-            topics: topics.iter().map(|topic| TopicPattern::parse(topic, "topics").expect("valid")).collect(),
+            topics: topics
+                .iter()
+                .map(|topic| TopicPattern::parse(topic, "topics").expect("valid"))
+                .collect(),
             last_id: String::new(),
             received: Vec::new(),
             gaps: 0,
@@ -284,7 +331,9 @@ impl Client {
 
     /// Reads what has arrived; whether there was anything.
     pub(super) fn read(&mut self) -> bool {
-        let Some(line) = &mut self.line else { return false };
+        let Some(line) = &mut self.line else {
+            return false;
+        };
         let bytes: Vec<u8> = line.pipe.0.borrow_mut().bytes.drain(..).collect();
         line.decoder.feed(&bytes);
         while let Some(event) = line.decoder.next() {
@@ -311,7 +360,13 @@ impl Client {
 }
 
 /// A record as the publish routes make it; `size` bytes of padding.
-pub(super) fn record(subject: Subject, source: &str, id: &str, priority: u8, size: usize) -> Record {
+pub(super) fn record(
+    subject: Subject,
+    source: &str,
+    id: &str,
+    priority: u8,
+    size: usize,
+) -> Record {
     let body = serde_json::json!({
         "id": id, "type": "json", "priority": priority, "source": source, "payload": "x".repeat(size),
     });

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use tidings_protocol::api::PublishAnswer;
 use tidings_protocol::limits::MESSAGE_BYTES_MAX;
-use tidings_protocol::{ClientId, Cursor, ErrorCode, Incoming, Message, MessageId, Problem};
+use tidings_protocol::{
+    ClientId, Cursor, ErrorCode, Incoming, Message, MessageId, MessageType, Problem,
+};
 use tidings_store::{AppendError, Appended, Position, Record, Subject};
 use uuid::Uuid;
 
@@ -100,6 +102,7 @@ impl Draft {
         let sent = Sent {
             id: message.id.clone(),
             subject: subject.clone(),
+            kind: message.kind,
             exclude: message.exclude_client_id.clone(),
         };
         let record = record(message, subject, body);
@@ -160,6 +163,7 @@ async fn accept(
 struct Sent {
     id: MessageId,
     subject: Subject,
+    kind: MessageType,
     exclude: Option<ClientId>,
 }
 
@@ -174,7 +178,9 @@ impl Sent {
             success: true,
             message_id: self.id,
             cursor: position.map(|Position(at)| Cursor::at(hub.epoch.clone(), at).to_string()),
-            recipients: hub.fanout.audience(&self.subject, self.exclude.as_deref()),
+            recipients: hub
+                .fanout
+                .audience(&self.subject, self.kind, self.exclude.as_deref()),
             duplicate,
         }
     }
