@@ -13,6 +13,7 @@ mod publish;
 mod remote;
 mod render;
 mod seen;
+mod serve;
 mod settings;
 mod stream;
 mod subscribe;
@@ -37,15 +38,23 @@ Exit codes:
 
 /// Pushes messages to browsers, apps and services over Server-Sent Events, takes them over HTTP, and keeps them until
 /// they are received.
+///
+/// Without a command the hub is served, as `tidings serve` does.
 #[derive(Debug, Parser)]
-#[command(name = "tidings", version, after_help = EXIT_CODES)]
+#[command(name = "tidings", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+
+    #[command(flatten)]
+    serve: settings::Args,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a hub
+    #[command(after_help = EXIT_CODES)]
+    Serve(settings::Args),
     /// Send messages to a client, to a topic or to all
     #[command(after_help = EXIT_CODES)]
     Publish(publish::Args),
@@ -66,11 +75,13 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
-        Command::Publish(args) => publish::run(args),
-        Command::Subscribe(args) => subscribe::run(args),
-        Command::Token(args) => token::run(args),
-        Command::Config(command) => config::run(command),
-        Command::Completions { shell } => completions(shell),
+        None => serve::run(cli.serve),
+        Some(Command::Serve(args)) => serve::run(args),
+        Some(Command::Publish(args)) => publish::run(args),
+        Some(Command::Subscribe(args)) => subscribe::run(args),
+        Some(Command::Token(args)) => token::run(args),
+        Some(Command::Config(command)) => config::run(command),
+        Some(Command::Completions { shell }) => completions(shell),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
