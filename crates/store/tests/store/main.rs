@@ -4,4 +4,6 @@ mod bench;
 
 mod duplicates;
 mod order;
+mod positions;
 mod read;
+mod trim;

@@ -1,0 +1,391 @@
+//! What retention removes, and how a reader learns what it lost.
+
+use tidings_store::{
+    Class, IdempotencyWindow, Keep, Lost, Options, PerClass, Position, Record, Selector, Subject,
+    Trimmed,
+};
+
+use crate::bench::{
+    Backend, Bench, client, everything, exact, filter, for_each_backend, record, records, topic,
+    whole,
+};
+
+for_each_backend!(
+    nothing_goes_within_the_bounds,
+    the_newest_stay_by_count,
+    the_newest_stay_by_bytes,
+    the_younger_stay_by_age,
+    age_waits_while_the_clocks_disagree,
+    a_noisy_class_does_not_touch_the_others,
+    a_quiet_subject_loses_nothing,
+    expired_entries_are_removed_and_are_no_loss,
+    a_loss_tells_where_to_go_on,
+    a_removed_entry_is_nowhere_any_more,
+    a_time_before_everything_kept_leads_behind_what_is_removed,
+    a_page_tells_the_loss_of_its_own_subjects,
+);
+
+const NO_BOUND: Keep = Keep {
+    age_ms: 0,
+    bytes: 0,
+    count: 0,
+};
+
+fn keep(keep: Keep) -> impl FnOnce(&mut Options) {
+    move |options| options.retention = PerClass::from_fn(|_| keep)
+}
+
+fn keep_topics(topic: Keep) -> impl FnOnce(&mut Options) {
+    move |options| {
+        options.retention = PerClass {
+            topic,
+            mailbox: NO_BOUND,
+            broadcast: NO_BOUND,
+        };
+    }
+}
+
+async fn trim(bench: &Bench) -> Trimmed {
+    bench.store.trim().await.expect("the trim succeeds")
+}
+
+async fn lost(bench: &Bench, selector: &Selector, after: Position) -> Option<Lost> {
+    let (selector, upto) = (selector.clone(), bench.last());
+    let (lost, page) = bench
+        .read(move |reader| {
+            (
+                reader.lost_after(&selector, after),
+                reader.read(&selector, whole(after, upto)),
+            )
+        })
+        .await;
+    let lost = lost.expect("the read succeeds");
+    assert_eq!(
+        lost,
+        page.expect("the read succeeds").lost,
+        "a page tells the same loss"
+    );
+    lost
+}
+
+async fn nothing_goes_within_the_bounds(backend: Backend) {
+    let bench = backend.open();
+    bench.put_all(records(&topic("t"), "", 20)).await;
+    bench.clock.pass(7 * 24 * 60 * 60 * 1000);
+    assert_eq!(trim(&bench).await, Trimmed::default());
+    assert_eq!(
+        bench.ids_after(&everything(), Position::ZERO).await.len(),
+        20
+    );
+    assert_eq!(lost(&bench, &everything(), Position::ZERO).await, None);
+}
+
+async fn the_newest_stay_by_count(backend: Backend) {
+    let bench = backend.open_with(keep(Keep {
+        count: 7,
+        ..NO_BOUND
+    }));
+    let positions = bench.put_all(records(&topic("t"), "", 30)).await;
+    let trimmed = trim(&bench).await;
+    assert_eq!(
+        trimmed.entries,
+        PerClass {
+            topic: 23,
+            ..PerClass::default()
+        }
+    );
+    assert_eq!(
+        bench.ids_after(&everything(), Position::ZERO).await,
+        (23..30).map(|n| n.to_string()).collect::<Vec<_>>()
+    );
+    assert_eq!(bench.store.trimmed_to(Class::Topic), positions[22]);
+    assert_eq!(bench.store.bounds().first, positions[23]);
+    assert_eq!(bench.store.bounds().last, positions[29]);
+    assert_eq!(
+        bench.store.stats().entries,
+        PerClass {
+            topic: 7,
+            ..PerClass::default()
+        }
+    );
+    assert_eq!(trim(&bench).await, Trimmed::default());
+}
+
+async fn the_newest_stay_by_bytes(backend: Backend) {
+    let bench = backend.open_with(keep(Keep {
+        bytes: 1000,
+        ..NO_BOUND
+    }));
+    let big = |n: usize| Record {
+        body: vec![0; 300].into(),
+        ..record(topic("t"), &n.to_string())
+    };
+    bench.put_all((0..10).map(big).collect()).await;
+    let trimmed = trim(&bench).await;
+    assert_eq!(
+        bench.ids_after(&everything(), Position::ZERO).await,
+        ["7", "8", "9"]
+    );
+    // A body, a source and an id each.
+    assert_eq!(trimmed.bytes, 7 * (300 + 6 + 1));
+    assert_eq!(bench.store.stats().bytes.topic, 3 * (300 + 6 + 1));
+}
+
+async fn the_younger_stay_by_age(backend: Backend) {
+    let bench = backend.open_with(keep(Keep {
+        age_ms: 1000,
+        ..NO_BOUND
+    }));
+    bench.put_all(records(&topic("t"), "old", 20)).await;
+    bench.clock.pass(500);
+    bench.put_all(records(&topic("t"), "young", 3)).await;
+    bench.clock.pass(500);
+    assert_eq!(trim(&bench).await.entries.topic, 0);
+    bench.clock.pass(1);
+    assert_eq!(trim(&bench).await.entries.topic, 20);
+    assert_eq!(
+        bench.ids_after(&everything(), Position::ZERO).await,
+        ["young0", "young1", "young2"]
+    );
+    bench.clock.pass(500);
+    assert_eq!(trim(&bench).await.entries.topic, 3);
+    let bounds = bench.store.bounds();
+    assert_eq!(bounds.first, bounds.last);
+}
+
+async fn age_waits_while_the_clocks_disagree(backend: Backend) {
+    let bench = backend.open_with(keep(Keep {
+        age_ms: 1000,
+        count: 5,
+        ..NO_BOUND
+    }));
+    bench.put_all(records(&topic("t"), "", 10)).await;
+    let start = bench.clock.now();
+    bench.clock.set(start + 61_000);
+    let trimmed = trim(&bench).await;
+    assert!(trimmed.age_waits);
+    assert_eq!(trimmed.entries.topic, 5, "the other bounds hold");
+    assert!(bench.store.stats().age_waits);
+    bench.clock.set(start);
+    bench.clock.pass(61_000);
+    let trimmed = trim(&bench).await;
+    assert_eq!((trimmed.age_waits, trimmed.entries.topic), (false, 5));
+}
+
+async fn a_noisy_class_does_not_touch_the_others(backend: Backend) {
+    let bench = backend.open_with(keep(Keep {
+        count: 3,
+        ..NO_BOUND
+    }));
+    bench
+        .put_all(vec![
+            record(client("c"), "mail"),
+            record(Subject::All, "all"),
+        ])
+        .await;
+    bench.put_all(records(&topic("noisy"), "", 50)).await;
+    trim(&bench).await;
+    assert_eq!(
+        bench.ids_after(&everything(), Position::ZERO).await,
+        ["mail", "all", "47", "48", "49"]
+    );
+    assert_eq!(bench.store.trimmed_to(Class::Mailbox), Position::ZERO);
+    assert_eq!(bench.store.trimmed_to(Class::Broadcast), Position::ZERO);
+    assert_eq!(
+        lost(&bench, &exact([client("c"), Subject::All]), Position::ZERO).await,
+        None
+    );
+    assert_eq!(
+        lost(&bench, &exact([topic("noisy")]), Position::ZERO)
+            .await
+            .map(|lost| lost.upto),
+        Some(bench.store.trimmed_to(Class::Topic))
+    );
+}
+
+async fn a_quiet_subject_loses_nothing(backend: Backend) {
+    let bench = backend.open_with(keep_topics(Keep {
+        count: 1,
+        ..NO_BOUND
+    }));
+    let quiet = bench.put(record(topic("quiet"), "once")).await;
+    let positions = bench.put_all(records(&topic("noisy"), "", 30)).await;
+    trim(&bench).await;
+    let quiet_lost = lost(&bench, &exact([topic("quiet")]), Position::ZERO).await;
+    assert_eq!(quiet_lost.map(|lost| lost.upto), Some(quiet));
+    assert_eq!(lost(&bench, &exact([topic("quiet")]), quiet).await, None);
+    assert_eq!(
+        lost(&bench, &exact([topic("never")]), Position::ZERO).await,
+        None
+    );
+    let quiet_only = filter(|subject| *subject == topic("quiet"));
+    assert_eq!(lost(&bench, &quiet_only, quiet).await, None);
+    assert_eq!(
+        lost(&bench, &exact([topic("noisy")]), positions[28]).await,
+        None
+    );
+    let noisy = lost(&bench, &exact([topic("noisy")]), positions[27]).await;
+    assert_eq!(noisy.map(|lost| lost.upto), Some(positions[28]));
+}
+
+async fn expired_entries_are_removed_and_are_no_loss(backend: Backend) {
+    let bench = backend.open_with(|options| {
+        options.idempotency_window = IdempotencyWindow {
+            ms: 2000,
+            ids: 1000,
+        };
+        options.retention = PerClass::from_fn(|_| Keep {
+            count: 5,
+            ..NO_BOUND
+        });
+    });
+    let brief = |id: String| Record {
+        ttl_ms: Some(1000),
+        ..record(topic("t"), &id)
+    };
+    bench.put(record(topic("t"), "kept")).await;
+    bench
+        .put_all((0..4).map(|n| brief(n.to_string())).collect())
+        .await;
+    bench.clock.pass(1999);
+    assert_eq!(
+        trim(&bench).await.entries.topic,
+        0,
+        "their identities are still remembered"
+    );
+    bench.clock.pass(1);
+    assert_eq!(trim(&bench).await.entries.topic, 4);
+    assert_eq!(lost(&bench, &everything(), Position::ZERO).await, None);
+    // Those that retention takes after their time are no loss either; one before its time is.
+    bench
+        .put_all((10..15).map(|n| brief(n.to_string())).collect())
+        .await;
+    bench.clock.pass(1000);
+    let last_lost = bench.put(record(topic("t"), "lost")).await;
+    bench.put_all(records(&topic("t"), "new", 5)).await;
+    assert_eq!(trim(&bench).await.entries.topic, 7);
+    assert_eq!(bench.store.trimmed_to(Class::Topic), last_lost);
+    assert_eq!(lost(&bench, &everything(), last_lost).await, None);
+}
+
+async fn a_loss_tells_where_to_go_on(backend: Backend) {
+    let bench = backend.open_with(keep_topics(Keep {
+        count: 2,
+        ..NO_BOUND
+    }));
+    let before = bench.put(record(client("c"), "before")).await;
+    bench.put_all(records(&topic("t"), "a", 10)).await;
+    bench.put(record(client("c"), "between")).await;
+    bench.put_all(records(&topic("t"), "b", 10)).await;
+    trim(&bench).await;
+    for selector in [
+        exact([topic("t")]),
+        exact([topic("t"), client("c")]),
+        everything(),
+    ] {
+        for after in [Position::ZERO, before] {
+            let expected = bench.ids_after(&selector, after).await;
+            let lost = lost(&bench, &selector, after)
+                .await
+                .expect("entries of the topic are lost");
+            assert_eq!(lost.upto, bench.store.trimmed_to(Class::Topic));
+            assert!(lost.resume_after >= after);
+            assert_eq!(
+                bench.ids_after(&selector, lost.resume_after).await,
+                expected,
+                "nothing kept is skipped"
+            );
+        }
+    }
+    let topics = lost(&bench, &exact([topic("t")]), Position::ZERO)
+        .await
+        .expect("entries of the topic are lost");
+    assert!(
+        topics.resume_after >= topics.upto,
+        "who resumes there is not told the same loss again"
+    );
+}
+
+async fn a_removed_entry_is_nowhere_any_more(backend: Backend) {
+    let bench = backend.open_with(keep(Keep {
+        count: 3,
+        ..NO_BOUND
+    }));
+    let urgent = |n: usize| Record {
+        priority: 3,
+        ..record(topic("t"), &n.to_string())
+    };
+    let positions = bench.put_all((0..20).map(urgent).collect()).await;
+    trim(&bench).await;
+    let (gone, kept, upto) = (positions[16], positions[17], bench.last());
+    bench
+        .read(move |reader| {
+            assert!(reader.at(&[gone]).expect("the read succeeds").is_empty());
+            assert_eq!(reader.at(&[kept]).expect("the read succeeds").len(), 1);
+            assert!(
+                reader
+                    .locate("source", "16")
+                    .expect("the read succeeds")
+                    .is_none()
+            );
+            assert!(
+                reader
+                    .locate("source", "17")
+                    .expect("the read succeeds")
+                    .is_some()
+            );
+            assert_eq!(
+                reader
+                    .newest(&exact([topic("t")]), 9)
+                    .expect("the read succeeds")
+                    .len(),
+                3
+            );
+            let urgent = reader
+                .urgent(&everything(), Position::ZERO, upto, 2, 100)
+                .expect("the read succeeds");
+            assert_eq!(urgent.found.len(), 3);
+        })
+        .await;
+}
+
+async fn a_time_before_everything_kept_leads_behind_what_is_removed(backend: Backend) {
+    let bench = backend.open_with(keep(Keep {
+        count: 1,
+        ..NO_BOUND
+    }));
+    let start = bench.clock.now();
+    let gone = bench.put_all(records(&topic("t"), "a", 3)).await;
+    bench.clock.pass(1000);
+    bench.put(record(topic("t"), "b")).await;
+    trim(&bench).await;
+    for (time, expected) in [(start + 500, gone[2]), (start, Position::ZERO)] {
+        let found = bench.read(move |reader| reader.position_before(time)).await;
+        assert_eq!(
+            found.expect("the read succeeds"),
+            expected,
+            "a quiet hour is not a loss"
+        );
+    }
+}
+
+async fn a_page_tells_the_loss_of_its_own_subjects(backend: Backend) {
+    let bench = backend.open_with(keep_topics(Keep {
+        count: 4,
+        ..NO_BOUND
+    }));
+    let seen = bench.put(record(topic("a"), "a0")).await;
+    let lost_b = bench.put(record(topic("b"), "b0")).await;
+    bench.put_all(records(&topic("b"), "more", 4)).await;
+    trim(&bench).await;
+    assert_eq!(lost(&bench, &exact([topic("a")]), seen).await, None);
+    let both = lost(&bench, &exact([topic("a"), topic("b")]), seen).await;
+    assert_eq!(both.map(|lost| lost.upto), Some(lost_b));
+    let filtered = lost(
+        &bench,
+        &filter(|subject| matches!(subject, Subject::Topic(_))),
+        seen,
+    )
+    .await;
+    assert_eq!(filtered.map(|lost| lost.upto), Some(lost_b));
+}
