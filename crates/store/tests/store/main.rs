@@ -2,8 +2,10 @@
 
 mod bench;
 
+mod cells;
 mod duplicates;
 mod order;
 mod positions;
 mod read;
+mod state;
 mod trim;
