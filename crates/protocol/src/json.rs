@@ -101,7 +101,7 @@ impl<'a, const N: usize> Object<'a, N> {
         }
         // The braces of the object itself are one level.
         if self.unknown_depth >= JSON_DEPTH_MAX {
-            let detail = format!("the JSON nests deeper than {JSON_DEPTH_MAX} levels");
+            let detail = format!("must not nest deeper than {JSON_DEPTH_MAX} levels in any field");
             return Err(Invalid::new(ErrorCode::InvalidJson, None, detail));
         }
         Ok(())

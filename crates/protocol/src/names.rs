@@ -141,15 +141,15 @@ fn check_topic(text: &str) -> Result<(), &'static str> {
     text.split('/').try_for_each(check_level)
 }
 
+pub(crate) const WILDCARDS: [char; 3] = ['+', '*', '#'];
+
 /// Returns the rule that one level of a topic breaks.
 pub(crate) fn check_level(level: &str) -> Result<(), &'static str> {
     match level {
         "" => Err("must not have an empty level"),
         "." | ".." => Err("must not have a level `.` or `..`"),
         _ if level.contains(',') => Err("must not contain `,`"),
-        _ if level.contains(['+', '*', '#']) => {
-            Err("must not contain `+`, `*` or `#` within a name")
-        }
+        _ if level.contains(WILDCARDS) => Err("must not contain `+`, `*` or `#`"),
         _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::Invalid;
-use crate::names::{check_id, check_level, name};
+use crate::names::{WILDCARDS, check_id, check_level, name};
 
 name! {
     /// A topic in which a whole level may be a wildcard: `+` or `*` stands for exactly one level, `#` or `**`, only
@@ -22,7 +22,7 @@ impl TopicPattern {
     /// The topic itself when there is no wildcard in the pattern.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {
-        (!self.contains(['+', '*', '#'])).then(|| self.as_str())
+        (!self.contains(WILDCARDS)).then(|| self.as_str())
     }
 
     /// Whether the pattern matches a topic.
@@ -88,6 +88,9 @@ fn check_pattern(text: &str) -> Result<(), &'static str> {
                 return Err("must have `#` or `**` only as its last level");
             }
             Level::Rest | Level::One => {}
+            Level::Named(name) if name.contains(WILDCARDS) => {
+                return Err("must have `+`, `*` and `#` only as whole levels");
+            }
             Level::Named(name) => check_level(name)?,
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 /// What [`inspect`] finds.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Findings {
     /// Levels of nesting: 0 for a number, 1 for `[]` and `{"a": 1}`.
     pub(crate) depth: usize,
@@ -137,4 +137,94 @@ fn unicode_escape(bytes: &[u8]) -> (usize, bool) {
 fn code_unit(bytes: &[u8]) -> Option<u16> {
     let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let text = prop::sample::select(vec![
+            "",
+            "task_x",
+            "task",
+            "\"event\":",
+            "}]",
+            "\\",
+            "\n",
+            "{[",
+            "\u{1F30D}",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            text.prop_map(Value::from)
+        ];
+        let key = prop::sample::select(vec![
+            "event",
+            "requireAck",
+            "a",
+            "\"event\"",
+            "event\\",
+            "event:",
+        ]);
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            let object = btree_map(key.clone().prop_map(str::to_owned), inner.clone(), 0..4);
+            prop_oneof![
+                vec(inner, 0..4).prop_map(Value::from),
+                object.prop_map(|fields| Value::from(Map::from_iter(fields))),
+            ]
+        })
+    }
+
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+            Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Every character as an escape, where JSON allows it.
+    fn escaped(value: &Value) -> String {
+        let string = |text: &str| {
+            text.encode_utf16()
+                .map(|unit| format!("\\u{unit:04X}"))
+                .collect::<String>()
+        };
+        match value {
+            Value::String(text) => format!("\"{}\"", string(text)),
+            Value::Array(items) => format!(
+                "[{}]",
+                items.iter().map(escaped).collect::<Vec<_>>().join(",")
+            ),
+            Value::Object(fields) => {
+                let fields = fields
+                    .iter()
+                    .map(|(key, value)| format!("\"{}\":{}", string(key), escaped(value)));
+                format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_pass_over_the_text_finds_what_a_parsed_tree_shows(value in value()) {
+            let expected = Findings {
+                depth: depth(&value),
+                lone_surrogate: false,
+                task_event: value.get("event").and_then(Value::as_str).is_some_and(|event| event.starts_with("task_")),
+                require_ack: value.get("requireAck") == Some(&Value::Bool(true)),
+            };
+            for text in [value.to_string(), format!("{value:#}"), escaped(&value)] {
+                let raw = RawValue::from_string(text).expect("JSON");
+                prop_assert_eq!(inspect(&raw), expected, "{}", raw);
+            }
+        }
+    }
 }

@@ -83,7 +83,7 @@ impl Iterator for Decoder {
                 continue;
             }
             let rest = &self.input[self.at..];
-            let item = match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            let item = match line_end(rest) {
                 Some(length) => self.end_line(self.at + length),
                 None => self.keep_partial_line(),
             };
@@ -266,6 +266,27 @@ impl Lines {
             event_bytes_max: self.event_bytes_max,
         }
     }
+}
+
+/// Where the first CR or LF is. Whole blocks are looked at without a branch per byte, which compiles to vector
+/// instructions: lines of a megabyte are common here.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let has_end = |block: &[u8]| {
+        block
+            .iter()
+            .fold(false, |found, byte| found | ends_line(byte))
+    };
+    let skipped = BLOCK
+        * bytes
+            .chunks_exact(BLOCK)
+            .take_while(|block| !has_end(block))
+            .count();
+    bytes[skipped..]
+        .iter()
+        .position(ends_line)
+        .map(|at| skipped + at)
 }
 
 /// Digits only; a number beyond 64 bits is as good as for ever.

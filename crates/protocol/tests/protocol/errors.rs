@@ -6,12 +6,14 @@ const CODES: &str = "\
 body_timeout 408
 forbidden 403
 forbidden_origin 403
+head_timeout 408
 head_too_large 431
 id_conflict 409
 internal 500
 invalid_cursor 400
 invalid_field 400
 invalid_json 400
+invalid_request 400
 invalid_token 401
 message_too_large 413
 method_not_allowed 405
