@@ -4,6 +4,7 @@ mod bench;
 
 mod cells;
 mod duplicates;
+mod model;
 mod order;
 mod positions;
 mod read;

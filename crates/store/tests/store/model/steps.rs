@@ -1,0 +1,100 @@
+//! What a sequence is made of.
+
+use proptest::prelude::*;
+use tidings_store::{Record, Selector, Subject};
+
+use crate::bench::{client, filter, record, topic};
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Append(Vec<Record>),
+    Pass(u64),
+    Trim,
+    Ask(Question),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) selector: Selector,
+    /// Beginning and end as parts of everything stored so far, in 1/16.
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) limit: usize,
+    pub(super) bytes_max: usize,
+    pub(super) priority_min: u8,
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => prop::collection::vec(a_record(), 1..6).prop_map(Step::Append),
+        2 => (1_u64..400).prop_map(Step::Pass),
+        1 => Just(Step::Trim),
+        6 => question().prop_map(Step::Ask),
+    ]
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    prop_oneof![
+        prop::sample::select(vec!["x", "y"]).prop_map(client),
+        prop::sample::select(vec!["a", "b", "c"]).prop_map(topic),
+        Just(Subject::All),
+    ]
+}
+
+/// Few identities, so that copies and conflicts happen.
+fn a_record() -> impl Strategy<Value = Record> {
+    let often = prop::bool::weighted(0.9);
+    (
+        subject(),
+        0_u32..60,
+        often.clone(),
+        often,
+        0_u8..4,
+        prop::option::weighted(0.3, 1_u64..600),
+    )
+        .prop_map(|(subject, id, usual, durable, priority, ttl_ms)| {
+            let record = record(subject, &id.to_string());
+            let fingerprint = if usual { u128::from(id) } else { 1000 };
+            Record {
+                fingerprint,
+                durable,
+                priority,
+                ttl_ms,
+                ..record
+            }
+        })
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    let limit = prop_oneof![1_usize..6, Just(1000)];
+    let bytes_max = prop_oneof![1_usize..60, Just(100_000)];
+    (
+        selector(),
+        0_usize..=16,
+        0_usize..=16,
+        limit,
+        bytes_max,
+        0_u8..4,
+    )
+        .prop_map(
+            |(selector, from, to, limit, bytes_max, priority_min)| Question {
+                selector,
+                from: from.min(to),
+                to: from.max(to),
+                limit,
+                bytes_max,
+                priority_min,
+            },
+        )
+}
+
+fn selector() -> impl Strategy<Value = Selector> {
+    let exact = prop::collection::vec(subject(), 0..4);
+    let filters = prop_oneof![
+        3 => Just(Selector::default()),
+        1 => Just(filter(|subject| matches!(subject, Subject::Topic(_)))),
+        1 => Just(filter(|subject| *subject == topic("a"))),
+        1 => Just(filter(|_| true)),
+    ];
+    (exact, filters).prop_map(|(exact, filters)| Selector { exact, ..filters })
+}
