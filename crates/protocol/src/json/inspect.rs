@@ -20,8 +20,6 @@ pub(crate) fn inspect(value: &RawValue) -> Findings {
     let bytes = json.as_bytes();
     let mut found = Findings::default();
     let mut depth = 0;
-    // Set where the next string is a key of the outermost object.
-    let mut key_next = false;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -29,8 +27,7 @@ pub(crate) fn inspect(value: &RawValue) -> Findings {
                 let string = Str::at(json, at);
                 found.lone_surrogate |= string.lone_surrogate;
                 at = string.end;
-                if key_next {
-                    key_next = false;
+                if depth == 1 {
                     look_at_key(json, &string, &mut found);
                 }
                 continue;
@@ -38,10 +35,8 @@ pub(crate) fn inspect(value: &RawValue) -> Findings {
             b'{' | b'[' => {
                 depth += 1;
                 found.depth = found.depth.max(depth);
-                key_next = at == 0 && byte == b'{';
             }
             b'}' | b']' => depth -= 1,
-            b',' => key_next = depth == 1 && bytes[0] == b'{',
             _ => {}
         }
         at += 1;
@@ -49,18 +44,18 @@ pub(crate) fn inspect(value: &RawValue) -> Findings {
     found
 }
 
-fn look_at_key(json: &str, key: &Str<'_>, found: &mut Findings) {
-    if key.is("event") {
-        let value = json[key.end..].trim_start_matches(BETWEEN);
+/// Only the key of an object has a colon behind it.
+fn look_at_key(json: &str, string: &Str<'_>, found: &mut Findings) {
+    let Some(value) = json[string.end..].trim_ascii_start().strip_prefix(':') else {
+        return;
+    };
+    let value = value.trim_ascii_start();
+    if string.is("event") {
         found.task_event |= value.starts_with('"') && Str::at(value, 0).starts_with("task_");
-    } else if key.is("requireAck") {
-        let value = json[key.end..].trim_start_matches(BETWEEN);
+    } else if string.is("requireAck") {
         found.require_ack |= value.starts_with("true");
     }
 }
-
-/// What may stand between a key and its value.
-const BETWEEN: [char; 5] = [':', ' ', '\t', '\r', '\n'];
 
 /// One string of a JSON text.
 struct Str<'a> {

@@ -11,7 +11,8 @@ pub struct Decoder {
     /// What was fed; everything before `at` has been used.
     input: Vec<u8>,
     at: usize,
-    /// The beginning of the line that `input` continues. Of a line that will be ignored only one byte is kept.
+    /// The beginning of the line that `input` continues. A line that will be ignored is not
+    /// continued, but never left empty: that would make it a blank one.
     line: Vec<u8>,
     /// Bytes of a byte order mark seen at the start of the stream; `None` behind it.
     mark_seen: Option<usize>,
@@ -135,12 +136,9 @@ impl Decoder {
         let too_large = !ignored && !self.lines.fits(self.line.len() + rest.len());
         if !ignored && !too_large {
             self.line.extend_from_slice(rest);
-            return None;
-        }
-        if self.line.is_empty() {
+        } else if self.line.is_empty() {
             self.line.push(rest[0]);
         }
-        self.line.truncate(1);
         too_large.then(|| Err(self.lines.drop_block()))
     }
 }
