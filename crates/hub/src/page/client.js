@@ -27,6 +27,8 @@ export class Client {
   /** Where the unbroken reading began: an ack without it could cover what this page has never seen. */
   #readFrom = "";
   #ackTimer = 0;
+  /** How the present connection began, and how many messages it brought that were sent before it. */
+  #opening = null;
   #missed = 0;
   #updateNote = () => {};
 
@@ -110,12 +112,12 @@ export class Client {
   }
 
   #marks(message) {
-    const { detail, timestamp } = this.#stream.connected;
     const marks = [];
-    if (message.timestamp < timestamp) {
+    if (message.timestamp < this.#stream.connected.timestamp) {
+      const { word, mark } = this.#opening;
       this.#missed += 1;
-      this.#updateNote(`${detail.resumed ? "Resumed" : "Joined"}: ${this.#missed} sent while away`);
-      marks.push(detail.resumed ? "sent while away" : "waited in the mailbox");
+      this.#updateNote(`${word}: ${this.#missed} ${mark}`);
+      marks.push(mark);
     }
     const identity = JSON.stringify([message.source, message.id]);
     if (this.#seen.has(identity)) {
@@ -131,7 +133,8 @@ export class Client {
   #notice({ event, detail = {} }) {
     if (event === "connect") {
       this.#missed = 0;
-      this.#updateNote = this.#log.note(detail.resumed ? "Resumed" : "Joined", "good");
+      this.#opening = openingInWords(detail.resumed, this.#readFrom !== "");
+      this.#updateNote = this.#log.note(this.#opening.word, "good");
       this.#readFrom ||= detail.cursor;
       this.#pulse();
     } else if (event === "gap") {
@@ -270,6 +273,15 @@ export class Client {
     target.hidden = to.value === "topic";
     target.disabled = to.value === "all";
   }
+}
+
+function openingInWords(resumed, again) {
+  if (resumed) {
+    return { word: "Resumed", mark: "sent while away" };
+  }
+  return again
+    ? { word: "Connected again", mark: "sent before" }
+    : { word: "Joined", mark: "waited in the mailbox" };
 }
 
 function answerInWords({ target, topic }, { recipients, cursor }) {
