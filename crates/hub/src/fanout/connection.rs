@@ -159,7 +159,7 @@ impl<S: Write> Connection<S> {
                     self.fill_lane(urgent);
                 }
                 if let Some(loss) = loss {
-                    self.report(loss, view);
+                    self.report(loss, scanned_to, view);
                 }
                 let Phase::Behind(behind) = &mut self.phase else {
                     return;
@@ -230,8 +230,9 @@ impl<S: Write> Connection<S> {
         }
     }
 
-    /// Tells the client of a loss, once, and goes on behind it.
-    fn report(&mut self, loss: Lost, view: &mut View<'_>) {
+    /// Tells the client of a loss, once, and goes on behind it, but not beyond what the slice looked at: a slice of some of
+    /// the subjects says nothing about the others.
+    fn report(&mut self, loss: Lost, scanned_to: u64, view: &mut View<'_>) {
         let Phase::Behind(behind) = &mut self.phase else {
             return;
         };
@@ -240,7 +241,7 @@ impl<S: Write> Connection<S> {
         }
         behind.loss_reported = loss.upto.0;
         let from = self.place.text(view.epoch);
-        self.place.advance(loss.resume_after.0);
+        self.place.advance(loss.resume_after.0.min(scanned_to));
         behind.lane.pass(self.place.scan());
         view.tally.gaps += 1;
         let to = self.place.text(view.epoch);

@@ -1,4 +1,4 @@
-use tidings_store::Subject;
+use tidings_store::{Keep, Options, Retention, Subject};
 
 use super::super::opening::Since;
 use super::world::{Client, World, mailbox, record, settings, topic};
@@ -171,6 +171,43 @@ fn shared_messages_never_go_before_an_unread_mailbox_and_count_from_now() {
         .filter(|seen| seen.cursor.contains('.'))
         .count();
     assert!(dotted > 0, "the two starts are both in the cursor");
+}
+
+#[test]
+fn a_loss_in_a_topic_does_not_skip_a_mailbox_that_is_read_from_further_on() {
+    let keep = Keep {
+        count: 3,
+        ..Keep::default()
+    };
+    let options = Options {
+        retention: Retention::from_fn(|_| keep),
+        ..Options::default()
+    };
+    let mut world = World::with_store(
+        Settings {
+            ring_bytes_max: 1,
+            ..settings()
+        },
+        options,
+    );
+    for n in 0..8 {
+        publish_each(&mut world, &topic("t"), NORMAL, [format!("topic{n}")], 10);
+        publish_each(
+            &mut world,
+            &mailbox("alice"),
+            NORMAL,
+            [format!("mail{n}")],
+            10,
+        );
+    }
+    publish_each(&mut world, &topic("t"), NORMAL, ["topic8".into()], 10);
+    world.trim();
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, Some(Since::Earliest));
+    world.read_all(&mut client);
+    let expected = ["mail5", "topic6", "mail6", "topic7", "mail7", "topic8"];
+    assert_eq!(client.ids(), expected);
+    assert!(client.gaps > 0, "what is gone is said");
 }
 
 #[test]

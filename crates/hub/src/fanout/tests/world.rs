@@ -135,9 +135,13 @@ pub(super) fn settings() -> Settings {
 
 impl World {
     pub(super) fn new(settings: Settings) -> Self {
+        Self::with_store(settings, Options::default())
+    }
+
+    pub(super) fn with_store(settings: Settings, options: Options) -> Self {
         let released = Released::default();
-        let store = Store::open(Options::default(), vec![Box::new(released.clone())])
-            .expect("memory opens");
+        let store =
+            Store::open(options, vec![Box::new(released.clone())]).expect("memory opens");
         let poll = mio::Poll::new().expect("a poll");
         let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
         let handle = Handle::new(Arc::new(Inbox::new(waker, 1 << 20, Metrics::default())));
@@ -210,6 +214,13 @@ impl World {
             Arc::new(Batch::encode(&self.epoch, last, &entries))
         };
         released.into_iter().map(encode).collect()
+    }
+
+    /// Removes what retention does not keep.
+    pub(super) fn trim(&mut self) {
+        self.runtime
+            .block_on(self.store.trim())
+            .expect("memory trims");
     }
 
     /// Opens a stream from the client's last id, or from `since`.
