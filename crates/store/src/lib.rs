@@ -4,6 +4,7 @@
 
 mod cells;
 mod clock;
+mod embedded;
 mod entry;
 mod error;
 mod history;

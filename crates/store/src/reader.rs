@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cells::Cell;
+use crate::embedded;
 use crate::entry::{Entry, Position};
 use crate::error::ReadError;
 use crate::history::{History, Lost, Page, Selector, Slice, Urgent};
@@ -11,12 +12,14 @@ use crate::memory;
 
 /// Answers the questions of [`History`], whose contract holds here.
 pub enum Reader {
+    Embedded(Box<embedded::Reader>),
     Memory(memory::Reader),
 }
 
 macro_rules! each {
     ($self:expr, $reader:ident => $call:expr) => {
         match $self {
+            Reader::Embedded($reader) => $call,
             Reader::Memory($reader) => $call,
         }
     };

@@ -5,6 +5,7 @@ use std::fmt;
 use tokio::sync::oneshot;
 
 use crate::cells::{Cells, Put};
+use crate::embedded::Embedded;
 use crate::entry::{Appended, Class, Follower, Position, Record};
 use crate::error::{AppendError, CommitError, OpenError, ReadError, TrimError};
 use crate::journal::{Committed, Journal};
@@ -16,12 +17,14 @@ use crate::stats::{Bounds, Health, Promise, Stats, Trimmed};
 /// A handle to an open store, cheap to clone. The contracts of [`Journal`] and [`Cells`] hold here.
 #[derive(Clone)]
 pub enum Store {
+    Embedded(Embedded),
     Memory(Memory),
 }
 
 macro_rules! each {
     ($self:expr, $store:ident => $call:expr) => {
         match $self {
+            Store::Embedded($store) => $call,
             Store::Memory($store) => $call,
         }
     };
@@ -30,7 +33,10 @@ macro_rules! each {
 impl Store {
     /// Opens the store that `options.dir` names, or a new one in memory. The followers get what is appended from now on.
     pub fn open(options: Options, followers: Vec<Box<dyn Follower>>) -> Result<Self, OpenError> {
-        Ok(Self::Memory(Memory::open(options, followers)))
+        Ok(match options.dir.clone() {
+            Some(dir) => Self::Embedded(Embedded::open(&dir, options, followers)?),
+            None => Self::Memory(Memory::open(options, followers)),
+        })
     }
 
     /// See [`Journal::append`].

@@ -1,0 +1,147 @@
+//! Brings the derived tables up to the log, in sorted slices between commits.
+//!
+//! Sorted, because neighbours in a tree then share its pages; in slices, because a merge at once would hold up appends
+//! for a tenth of a second. A slice may be repeated after a crash or a rollback: it inserts what is missing.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::meta::{Meta, signed};
+use super::recent::{RecentRow, Segment, URGENT_MIN};
+
+/// Identities are grouped by position before they are sorted: a merge then touches the newest group alone, and a
+/// look-up searches one place in each group.
+pub(super) const BUCKET_BITS: u32 = 18;
+
+pub(super) fn bucket(position: u64) -> i64 {
+    signed(position >> BUCKET_BITS)
+}
+
+/// A merge that has begun.
+#[derive(Debug)]
+pub(super) struct Merge {
+    segment: Arc<Segment>,
+    /// Numbers of rows in the order of each table.
+    by_subject: Vec<u32>,
+    by_identity: Vec<u32>,
+    by_spent: Vec<u32>,
+    /// Insertions that are committed.
+    done: usize,
+}
+
+impl Merge {
+    pub(super) fn begin(segment: Arc<Segment>) -> Self {
+        let rows = segment.rows();
+        let numbers =
+            0..u32::try_from(rows.len()).expect("a segment holds far fewer rows than u32 counts");
+        let row = |number: &u32| &rows[*number as usize];
+        let mut by_subject: Vec<u32> = numbers.clone().collect();
+        by_subject.sort_unstable_by_key(|number| (row(number).subject, row(number).position));
+        let mut by_identity: Vec<u32> = numbers.clone().collect();
+        by_identity.sort_unstable_by_key(|number| {
+            (bucket(row(number).position), signed(row(number).identity))
+        });
+        let mut by_spent: Vec<u32> = numbers
+            .filter(|number| row(number).spent_at.is_some())
+            .collect();
+        by_spent.sort_unstable_by_key(|number| (row(number).spent_at, row(number).position));
+        Self {
+            segment,
+            by_subject,
+            by_identity,
+            by_spent,
+            done: 0,
+        }
+    }
+
+    fn total(&self) -> usize {
+        self.by_subject.len() + self.by_identity.len() + self.by_spent.len()
+    }
+
+    /// All rows up to here are in the tables once the merge is finished.
+    fn upto(&self) -> u64 {
+        self.segment.rows().last().map_or(0, |row| row.position)
+    }
+
+    /// Inserts up to `count` more, inside the caller's transaction. The result goes to `advance` after the commit.
+    pub(super) fn slice(
+        &self,
+        connection: &Connection,
+        meta: &mut Meta,
+        count: usize,
+    ) -> rusqlite::Result<Slice> {
+        let end = self.total().min(self.done.saturating_add(count));
+        let identities_from = self.by_subject.len();
+        let spent_from = identities_from + self.by_identity.len();
+        self.insert_subjects(connection, part(&self.by_subject, 0, self.done, end))?;
+        self.insert_identities(
+            connection,
+            part(&self.by_identity, identities_from, self.done, end),
+        )?;
+        self.insert_spent(connection, part(&self.by_spent, spent_from, self.done, end))?;
+        let finished = end == self.total();
+        if finished {
+            meta.indexed_to = self.upto();
+        }
+        Ok(Slice { end, finished })
+    }
+
+    pub(super) fn advance(&mut self, slice: &Slice) {
+        self.done = slice.end;
+    }
+
+    fn insert_subjects(&self, connection: &Connection, numbers: &[u32]) -> rusqlite::Result<()> {
+        let mut index = connection.prepare_cached("INSERT OR IGNORE INTO idx VALUES (?, ?)")?;
+        let mut urgent =
+            connection.prepare_cached("INSERT OR IGNORE INTO urgent VALUES (?, ?, ?)")?;
+        for row in self.rows(numbers) {
+            index.execute(params![row.subject.0, signed(row.position)])?;
+            if row.priority >= URGENT_MIN {
+                urgent.execute(params![row.subject.0, signed(row.position), row.priority])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn insert_identities(&self, connection: &Connection, numbers: &[u32]) -> rusqlite::Result<()> {
+        let mut statement =
+            connection.prepare_cached("INSERT OR IGNORE INTO ids VALUES (?, ?, ?)")?;
+        for row in self.rows(numbers) {
+            statement.execute(params![
+                bucket(row.position),
+                signed(row.identity),
+                signed(row.position)
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn insert_spent(&self, connection: &Connection, numbers: &[u32]) -> rusqlite::Result<()> {
+        let mut statement =
+            connection.prepare_cached("INSERT OR IGNORE INTO spent VALUES (?, ?)")?;
+        for row in self.rows(numbers) {
+            statement.execute(params![row.spent_at.map(signed), signed(row.position)])?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, numbers: &[u32]) -> impl Iterator<Item = &RecentRow> {
+        numbers
+            .iter()
+            .map(|number| &self.segment.rows()[*number as usize])
+    }
+}
+
+/// What a slice reached.
+#[derive(Debug)]
+pub(super) struct Slice {
+    end: usize,
+    pub(super) finished: bool,
+}
+
+/// The part of `numbers`, which begin at `offset` of the whole, that lies in `from..to`.
+fn part(numbers: &[u32], offset: usize, from: usize, to: usize) -> &[u32] {
+    let within = |place: usize| place.saturating_sub(offset).min(numbers.len());
+    &numbers[within(from)..within(to)]
+}

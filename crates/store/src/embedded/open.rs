@@ -1,0 +1,208 @@
+//! Opens the folder: takes the lock, checks the file, ends the epoch before, and fills the memory from the newest rows.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::checkpoint::Checkpoints;
+use super::lineage;
+use super::lock::Lock;
+use super::meta::{Meta, signed, unsigned};
+use super::queue::Queue;
+use super::reader::Reader;
+use super::recent::{Recent, RecentRow};
+use super::removal::oldest_position;
+use super::reserve::Reserve;
+use super::rows::{identity_hash, spent_at};
+use super::schema::{FORMAT, SQLITE_VERSION_NEEDED, SchemaError, open_writer};
+use super::shared::Shared;
+use super::subjects::{SubjectId, Subjects};
+use super::writer::Writer;
+use crate::clock::Timeline;
+use crate::entry::{Follower, Position};
+use crate::error::OpenError;
+use crate::idempotency::Window;
+use crate::options::Options;
+use crate::stats::Health;
+
+const DATABASE_FILE: &str = "tidings.db";
+
+/// A writer and readers that are ready to run.
+pub(super) struct Opened {
+    pub(super) writer: Writer,
+    pub(super) readers: Vec<Reader>,
+    pub(super) path: PathBuf,
+}
+
+pub(super) fn open(
+    dir: &Path,
+    options: Options,
+    followers: Vec<Box<dyn Follower>>,
+) -> Result<Opened, OpenError> {
+    let io = |cause: std::io::Error| OpenError::Io {
+        path: dir.to_owned(),
+        cause: Box::new(cause),
+    };
+    create(dir).map_err(io)?;
+    let lock = Lock::take(dir)
+        .map_err(io)?
+        .ok_or_else(|| OpenError::Locked {
+            dir: dir.to_owned(),
+        })?;
+    let path = dir.join(DATABASE_FILE);
+    let mut connection =
+        open_writer(&path, options.durability).map_err(|error| schema_error(&path, error))?;
+    let sqlite = |error| sqlite_error(&path, error);
+    let writer = ready(&mut connection, dir, &options).map_err(sqlite)?;
+    let shared = Arc::new(writer.shared);
+    let readers = (0..options.readers.max(1))
+        .map(|_| Reader::open(&path, shared.clone()))
+        .collect::<rusqlite::Result<_>>()
+        .map_err(sqlite)?;
+    let writer = Writer {
+        connection,
+        shared,
+        options,
+        followers,
+        meta: writer.meta,
+        window: writer.window,
+        subjects: Subjects::default(),
+        merge: None,
+        trim: None,
+        checkpoints: writer.checkpoints,
+        reserve: writer.reserve,
+        health: Health::Ok,
+        _lock: lock,
+    };
+    Ok(Opened {
+        writer,
+        readers,
+        path,
+    })
+}
+
+/// The name of a new folder must survive a loss of power, too: SQLite takes care of what lies inside.
+fn create(dir: &Path) -> std::io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+struct Ready {
+    shared: Shared,
+    meta: Meta,
+    window: Window,
+    checkpoints: Checkpoints,
+    reserve: Reserve,
+}
+
+fn ready(connection: &mut Connection, dir: &Path, options: &Options) -> rusqlite::Result<Ready> {
+    let checkpoints = Checkpoints::watch(connection, options.tuning.checkpoint_pages.max(1))?;
+    let reserve = Reserve::open(dir, connection, options.bytes_max)?;
+    let transaction = connection.transaction()?;
+    let meta = Meta::load(&transaction)?;
+    let lineage = lineage::begin(&transaction, &meta)?;
+    transaction.commit()?;
+    let recent = Recent::default();
+    recent.push(
+        &unmerged(connection, &meta, options.idempotency_window.ms)?,
+        meta.last(),
+    );
+    let timeline = Timeline::resume(options.clock.clone(), meta.stored_at);
+    let window = remembered(connection, options, timeline.now())?;
+    let shared = Shared::new(Queue::new(options.queue), recent, timeline, lineage);
+    shared.set_oldest(oldest_position(connection)?);
+    shared.set_trimmed_to(&meta);
+    shared.publish(&meta);
+    Ok(Ready {
+        shared,
+        meta,
+        window,
+        checkpoints,
+        reserve,
+    })
+}
+
+/// The rows that the derived tables may not have.
+fn unmerged(
+    connection: &Connection,
+    meta: &Meta,
+    window_ms: u64,
+) -> rusqlite::Result<Vec<RecentRow>> {
+    let mut statement = connection.prepare(
+        "SELECT pos, subject, source, id, stored_at, expires_at, priority FROM log WHERE pos > ? ORDER BY pos",
+    )?;
+    let mut scratch = Vec::new();
+    let rows = statement.query_map([signed(meta.indexed_to)], |row| {
+        let expires_at = row.get::<_, Option<i64>>(5)?.map(unsigned);
+        Ok(RecentRow {
+            position: unsigned(row.get(0)?),
+            subject: SubjectId(row.get(1)?),
+            identity: identity_hash(
+                &mut scratch,
+                row.get_ref(2)?.as_str()?,
+                row.get_ref(3)?.as_str()?,
+            ),
+            spent_at: spent_at(unsigned(row.get(4)?), expires_at, window_ms),
+            priority: row.get(6)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// The idempotency window, from the newest rows.
+fn remembered(connection: &Connection, options: &Options, now: u64) -> rusqlite::Result<Window> {
+    let bounds = options.idempotency_window;
+    let mut window = Window::new(bounds);
+    let mut statement = connection
+        .prepare("SELECT pos, stored_at, source, id FROM log ORDER BY pos DESC LIMIT ?")?;
+    let mut rows = statement.query(params![i64::try_from(bounds.ids).unwrap_or(i64::MAX)])?;
+    let mut newest = Vec::new();
+    while let Some(row) = rows.next()? {
+        let stored_at = unsigned(row.get(1)?);
+        if now.saturating_sub(stored_at) >= bounds.ms {
+            break;
+        }
+        let key = window.key(row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?);
+        newest.push((key, Position(unsigned(row.get(0)?)), stored_at));
+    }
+    for (key, position, stored_at) in newest.into_iter().rev() {
+        window.remember(key, position, stored_at);
+    }
+    Ok(window)
+}
+
+fn schema_error(path: &Path, error: SchemaError) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        SchemaError::Newer { found } => OpenError::NewerFormat {
+            path,
+            found,
+            known: FORMAT,
+        },
+        SchemaError::NotOurs => OpenError::Foreign { path },
+        SchemaError::OldSqlite => OpenError::Engine {
+            found: rusqlite::version().to_owned(),
+            needed: SQLITE_VERSION_NEEDED.to_owned(),
+        },
+        SchemaError::Sqlite(error) => sqlite_error(&path, error),
+    }
+}
+
+fn sqlite_error(path: &Path, error: rusqlite::Error) -> OpenError {
+    let (path, code) = (path.to_owned(), error.sqlite_error_code());
+    let cause = Box::new(error);
+    match code {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            OpenError::Corrupt { path, cause }
+        }
+        _ => OpenError::Io { path, cause },
+    }
+}

@@ -1,0 +1,112 @@
+//! The threads that read, each with its own connection.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
+
+use super::reader::Reader;
+
+pub(super) type ReadJob = Box<dyn FnOnce(&mut crate::Reader) + Send>;
+
+pub(super) struct Pool {
+    jobs: Arc<Jobs>,
+    ids: Vec<ThreadId>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Without a bound of its own: whoever queues a job bounds how many it has here, one for each connection or request.
+#[derive(Default)]
+struct Jobs {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<ReadJob>,
+    closed: bool,
+}
+
+impl Pool {
+    pub(super) fn start(readers: Vec<Reader>) -> std::io::Result<Self> {
+        let jobs = Arc::new(Jobs::default());
+        let mut threads = Vec::with_capacity(readers.len());
+        for (number, reader) in readers.into_iter().enumerate() {
+            let jobs = jobs.clone();
+            let thread = thread::Builder::new().name(format!("store-reader-{number}"));
+            threads.push(thread.spawn(move || jobs.run(reader))?);
+        }
+        let ids = threads.iter().map(|thread| thread.thread().id()).collect();
+        Ok(Self {
+            jobs,
+            ids,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// After `close` the job is dropped.
+    pub(super) fn push(&self, job: ReadJob) {
+        let mut waiting = self.jobs.waiting();
+        if !waiting.closed {
+            waiting.jobs.push_back(job);
+            drop(waiting);
+            self.jobs.arrived.notify_one();
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.jobs.waiting().jobs.len()
+    }
+
+    /// Whether the caller is one of the threads, which cannot wait for themselves.
+    pub(super) fn is_current(&self) -> bool {
+        self.ids.contains(&thread::current().id())
+    }
+
+    /// Drops what waits; what runs goes on.
+    pub(super) fn close(&self) {
+        let mut waiting = self.jobs.waiting();
+        waiting.closed = true;
+        let dropped = std::mem::take(&mut waiting.jobs);
+        drop(waiting);
+        self.jobs.arrived.notify_all();
+        // What a job holds may call back.
+        drop(dropped);
+    }
+
+    /// Waits until all threads have ended.
+    pub(super) fn join(&self) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a reader thread of the store panicked");
+            }
+        }
+    }
+}
+
+impl Jobs {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, reader: Reader) {
+        let mut reader = crate::Reader::Embedded(Box::new(reader));
+        while let Some(job) = self.next() {
+            // One caller's mistake does not take the thread from the others; a snapshot ends when it unwinds.
+            if catch_unwind(AssertUnwindSafe(|| job(&mut reader))).is_err() {
+                tracing::error!("a read of the store panicked");
+            }
+        }
+    }
+
+    fn next(&self) -> Option<ReadJob> {
+        let idle = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.closed;
+        let mut waiting = self
+            .arrived
+            .wait_while(self.waiting(), idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        waiting.jobs.pop_front()
+    }
+}

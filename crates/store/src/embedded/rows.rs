@@ -1,0 +1,169 @@
+//! Rows of the log, each with a checksum over all that it says.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::meta::{signed, unsigned};
+use super::subjects::{SubjectId, Subjects};
+use crate::entry::{Entry, Position};
+
+const COLUMNS: &str = "pos, subject, stored_at, expires_at, kind, priority, source, id, exclude, fingerprint, sum, body";
+
+#[derive(Debug)]
+pub(super) enum RowError {
+    Damaged(u64),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for RowError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Inserts the rows of one commit.
+pub(super) struct Inserter<'c> {
+    statement: CachedStatement<'c>,
+    scratch: Vec<u8>,
+}
+
+impl<'c> Inserter<'c> {
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let statement = connection
+            .prepare_cached("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        Ok(Self {
+            statement,
+            scratch: Vec::new(),
+        })
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        entry: &Entry,
+        subject: SubjectId,
+        fingerprint: u128,
+    ) -> rusqlite::Result<()> {
+        let sum = checksum(&mut self.scratch, entry, subject, fingerprint);
+        self.statement.execute(params![
+            signed(entry.position.0),
+            subject.0,
+            signed(entry.stored_at),
+            entry.expires_at.map(signed),
+            entry.kind,
+            entry.priority,
+            &*entry.source,
+            &*entry.id,
+            entry.exclude.as_deref(),
+            fingerprint.to_le_bytes(),
+            sum,
+            &*entry.body,
+        ])?;
+        Ok(())
+    }
+}
+
+/// `None`: not kept any more.
+pub(super) fn fetch(
+    connection: &Connection,
+    subjects: &mut Subjects,
+    position: u64,
+) -> Result<Option<(Entry, u128)>, RowError> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM log WHERE pos = ?"))?;
+    let Some(stored) = statement.query_row([signed(position)], stored).optional()? else {
+        return Ok(None);
+    };
+    let subject = subjects.subject(connection, stored.subject)?;
+    let entry = Entry {
+        subject,
+        ..stored.entry
+    };
+    if checksum(&mut Vec::new(), &entry, stored.subject, stored.fingerprint) != stored.sum {
+        return Err(RowError::Damaged(position));
+    }
+    Ok(Some((entry, stored.fingerprint)))
+}
+
+struct Stored {
+    entry: Entry,
+    subject: SubjectId,
+    fingerprint: u128,
+    sum: i64,
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let text = |index| {
+        row.get_ref(index)
+            .and_then(|value| Ok(Arc::from(value.as_str()?)))
+    };
+    Ok(Stored {
+        entry: Entry {
+            position: Position(unsigned(row.get(0)?)),
+            durable: true,
+            stored_at: unsigned(row.get(2)?),
+            expires_at: row.get::<_, Option<i64>>(3)?.map(unsigned),
+            subject: crate::entry::Subject::All,
+            source: text(6)?,
+            id: text(7)?,
+            kind: row.get(4)?,
+            priority: row.get(5)?,
+            exclude: row.get_ref(8)?.as_str_or_null()?.map(Arc::from),
+            body: Bytes::copy_from_slice(row.get_ref(11)?.as_blob()?),
+        },
+        subject: SubjectId(row.get(1)?),
+        fingerprint: u128::from_le_bytes(row.get(9)?),
+        sum: row.get(10)?,
+    })
+}
+
+/// Texts carry their length, so that no two rows have the same bytes to hash.
+fn checksum(scratch: &mut Vec<u8>, entry: &Entry, subject: SubjectId, fingerprint: u128) -> i64 {
+    scratch.clear();
+    for number in [
+        entry.position.0,
+        unsigned(subject.0),
+        entry.stored_at,
+        entry.expires_at.unwrap_or(u64::MAX),
+    ] {
+        scratch.extend_from_slice(&number.to_le_bytes());
+    }
+    scratch.extend_from_slice(&fingerprint.to_le_bytes());
+    scratch.extend_from_slice(&[
+        entry.kind,
+        entry.priority,
+        u8::from(entry.exclude.is_some()),
+    ]);
+    for text in [
+        &*entry.source,
+        &*entry.id,
+        entry.exclude.as_deref().unwrap_or_default(),
+    ] {
+        scratch.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        scratch.extend_from_slice(text.as_bytes());
+    }
+    signed(xxh3_64_with_seed(&entry.body, xxh3_64(scratch)))
+}
+
+/// The identity as one number. Two identities can share it: who finds a row by it compares source and id.
+pub(super) fn identity_hash(scratch: &mut Vec<u8>, source: &str, id: &str) -> u64 {
+    scratch.clear();
+    scratch.extend_from_slice(&(source.len() as u64).to_le_bytes());
+    scratch.extend_from_slice(source.as_bytes());
+    scratch.extend_from_slice(id.as_bytes());
+    xxh3_64(scratch)
+}
+
+/// The latest time that a column holds.
+pub(super) const TIME_MAX: u64 = i64::MAX as u64;
+
+/// When nobody needs an entry any more: its time to live has passed, and its identity may be forgotten.
+pub(super) fn spent_at(stored_at: u64, expires_at: Option<u64>, window_ms: u64) -> Option<u64> {
+    expires_at.map(|expires_at| {
+        expires_at
+            .max(stored_at.saturating_add(window_ms))
+            .min(TIME_MAX)
+    })
+}
