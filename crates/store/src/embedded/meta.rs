@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::entry::Class;
 use crate::options::PerClass;
+use crate::stats::Stats;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
@@ -100,6 +101,11 @@ impl Meta {
                 ])?;
         }
         Ok(())
+    }
+
+    pub(super) fn count_kept(&self, stats: &mut Stats) {
+        stats.entries = PerClass::from_fn(|class| self.classes[class].count);
+        stats.bytes = PerClass::from_fn(|class| self.classes[class].bytes);
     }
 
     /// The newest position that was ever given out.

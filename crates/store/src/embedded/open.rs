@@ -121,6 +121,8 @@ fn ready(connection: &mut Connection, dir: &Path, options: &Options) -> rusqlite
     shared.set_oldest(oldest_position(connection)?);
     shared.set_trimmed_to(&meta);
     shared.publish(&meta);
+    meta.count_kept(&mut shared.stats());
+    shared.stats().idempotency_ids = window.len() as u64;
     Ok(Ready {
         shared,
         meta,

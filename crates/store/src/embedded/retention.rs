@@ -12,7 +12,7 @@ use super::writer::Writer;
 use crate::entry::Class;
 use crate::error::TrimError;
 use crate::options::PerClass;
-use crate::stats::{Health, Stats, Trimmed};
+use crate::stats::{Health, Trimmed};
 use crate::trim::{self, Excess, Kept};
 
 /// Free pages go back to the disk when they are more than one in so many: fewer are soon used again.
@@ -233,14 +233,8 @@ impl Writer {
             stats.trimmed[class] += removed.entries[class];
         }
         trim.trimmed.bytes += removed.bytes;
-        self.count_kept(&mut stats);
+        self.meta.count_kept(&mut stats);
         Ok(())
-    }
-
-    pub(super) fn count_kept(&self, stats: &mut Stats) {
-        let classes = &self.meta.classes;
-        stats.entries = PerClass::from_fn(|class| classes[class].count);
-        stats.bytes = PerClass::from_fn(|class| classes[class].bytes);
     }
 
     /// Gives free pages back to the disk; true once few are left.

@@ -203,7 +203,7 @@ impl Writer {
             .commit_us
             .record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         stats.idempotency_ids = self.window.len() as u64;
-        self.count_kept(&mut stats);
+        self.meta.count_kept(&mut stats);
     }
 
     pub(super) fn checkpoint_now(&mut self) {
