@@ -1,4 +1,5 @@
 //! The hub as its users meet it: the built binary, real sockets, real files.
 
+mod cli;
 mod harness;
 mod stream;

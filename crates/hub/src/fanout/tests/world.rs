@@ -140,8 +140,7 @@ impl World {
 
     pub(super) fn with_store(settings: Settings, options: Options) -> Self {
         let released = Released::default();
-        let store =
-            Store::open(options, vec![Box::new(released.clone())]).expect("memory opens");
+        let store = Store::open(options, vec![Box::new(released.clone())]).expect("memory opens");
         let poll = mio::Poll::new().expect("a poll");
         let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
         let handle = Handle::new(Arc::new(Inbox::new(waker, 1 << 20, Metrics::default())));

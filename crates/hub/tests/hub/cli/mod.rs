@@ -1,0 +1,10 @@
+//! The command line as a user meets it: the built binary, with a hub as a child process.
+
+mod config;
+mod feed;
+mod help;
+mod process;
+mod round_trip;
+mod scripted;
+mod serve;
+mod token;
