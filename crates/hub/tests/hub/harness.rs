@@ -328,6 +328,52 @@ impl Stream {
     }
 }
 
+/// A connection that posts one request after the other.
+pub struct KeepAlive {
+    reader: BufReader<TcpStream>,
+    address: SocketAddr,
+}
+
+impl KeepAlive {
+    pub fn connect(address: SocketAddr) -> Self {
+        Self {
+            reader: BufReader::new(connect(address)),
+            address,
+        }
+    }
+
+    /// The status and body of the answer; `None` when the hub is gone.
+    pub fn post(&mut self, path: &str, body: &str) -> Option<(u16, String)> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        self.reader
+            .get_mut()
+            .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+            .ok()?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.reader.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        let head = head.to_ascii_lowercase();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let length = head
+            .split("content-length: ")
+            .nth(1)?
+            .split("\r\n")
+            .next()?
+            .parse()
+            .ok()?;
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body).ok()?;
+        Some((status, String::from_utf8(body).ok()?))
+    }
+}
+
 pub fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect_timeout(&address, HANG).expect("connected");
     socket.set_read_timeout(Some(HANG)).expect("set");
