@@ -1,7 +1,7 @@
 //! `publish --stdin`: what is piped in goes to the hub in order, with nothing lost or doubled while the hub is away.
 
 use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -13,8 +13,9 @@ use super::failure::Failure;
 use super::lines::{Lines, Piece};
 use super::outgoing::{Content, Template, new_id};
 use super::publish::post;
-use super::remote::{Remote, Trouble};
+use super::remote::Remote;
 use super::text::say;
+use super::trouble::Trouble;
 
 /// One commit of the hub takes about as long for 500 messages as for one.
 const BATCH_MESSAGES_MAX: usize = 500;
@@ -278,7 +279,7 @@ impl Outage {
     }
 
     fn over(self) {
-        let away = Duration::from_secs(self.since.elapsed().as_secs());
-        say(&format!("going on after {away:?}"));
+        let away = self.since.elapsed().as_secs_f64();
+        say(&format!("going on after {away:.1} s"));
     }
 }

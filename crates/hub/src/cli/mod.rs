@@ -5,6 +5,7 @@
 
 mod backoff;
 mod config;
+mod connection;
 mod failure;
 mod feed;
 mod lines;
@@ -19,6 +20,7 @@ mod stream;
 mod subscribe;
 mod text;
 mod token;
+mod trouble;
 mod units;
 
 use std::io::Write as _;

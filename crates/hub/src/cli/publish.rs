@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use super::failure::Failure;
 use super::feed::feed;
 use super::outgoing::{Content, Template, new_id};
-use super::remote::{self, Refusal, Remote, Trouble};
+use super::remote::{self, Remote};
 use super::text::say;
+use super::trouble::{Refusal, Trouble};
 
 /// A commit that takes longer has failed in all but name; a repeat with the same ids is harmless.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

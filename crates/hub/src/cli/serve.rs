@@ -39,7 +39,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     // Nobody may be reading; the hub runs all the same.
     let _ = std::io::stdout().write_all(greeting(running.address(), &data, open).as_bytes());
     tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "draining; a second signal stops at once"),
+        name = signals.next() => tracing::info!(signal = name, "stopping; a second signal stops at once"),
         () = running.failed() => {
             return Err(Failure::Failed("the store failed; see the log".to_owned()));
         }

@@ -1,10 +1,11 @@
 use reqwest::Url;
 
 use super::backoff::Backoff;
+use super::connection::{End, Reached};
 use super::failure::Failure;
 use super::outgoing::new_id;
 use super::remote::{self, Remote};
-use super::stream::{End, Reached, Stream};
+use super::stream::Stream;
 use super::text::say;
 
 #[derive(Debug, clap::Args)]

@@ -52,10 +52,10 @@ pub const RING_BYTES_MAX: u64 = 8 * MIB;
 /// Zero makes one shard per core.
 pub const SHARDS: usize = 0;
 
-/// Longer than any client's sequence of retries for one message.
+/// The protocol's: longer than any client retries one request.
 pub const IDEMPOTENCY_MS: u64 = limits::IDEMPOTENCY_MS;
 
-/// About 64 MiB of memory when full.
+/// Between 50 and 100 MiB of memory when full.
 pub const IDEMPOTENCY_IDS: u64 = limits::IDEMPOTENCY_IDS;
 
 /// A client that was away over a week's holiday still gets everything.

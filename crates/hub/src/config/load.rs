@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use super::error::{ConfigError, Refusal};
 use super::layers::{Flag, Given, Origin};
+use super::rules::secret_length;
 use super::secret::Secret;
 use super::settings::Config;
-use super::value::{Setting, secret_length};
+use super::value::Setting;
 
 /// Everything that a configuration is made of.
 #[derive(Debug, Default)]

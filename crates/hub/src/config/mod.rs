@@ -12,6 +12,7 @@ mod error;
 mod layers;
 mod load;
 mod print;
+mod rules;
 mod secret;
 mod settings;
 mod store;

@@ -7,11 +7,11 @@ use tidings_protocol::limits;
 
 use super::defaults;
 use super::layers::Given;
-use super::secret::Secret;
-use super::value::{
-    Durability, LogFormat, Setting, any, at_least, at_most, filter, hosts, not_empty, origins,
-    secret_length, within,
+use super::rules::{
+    any, at_least, at_most, filter, hosts, not_empty, origins, secret_length, within,
 };
+use super::secret::Secret;
+use super::value::{Durability, LogFormat, Setting};
 
 /// The resolved configuration of one hub.
 ///
@@ -173,10 +173,10 @@ section! {
         /// Messages waiting in memory for one connection; a client that is further behind is served from the store.
         pending_max: usize = defaults::PENDING_MAX, within(1, 1_000_000);
 
-        /// Memory for the newest messages, shared by all connections, that short reconnects are answered from. Bytes.
+        /// Memory of each shard for the newest messages, which short reconnects are answered from. Bytes.
         ring_bytes_max: u64 = defaults::RING_BYTES_MAX, any;
 
-        /// Threads that write to clients. 0 = one per core.
+        /// Shards: threads that write to clients, each to its own. 0 = one per core.
         shards: usize = defaults::SHARDS, at_most(1_024);
     }
 }

@@ -82,7 +82,9 @@ fn a_second_signal_stops_at_once() {
         .map(|n| hub.subscriber(&["--client-id", &format!("c{n}")]))
         .collect();
     hub.process.signal(Signal::INT);
-    hub.process.err.until("draining");
+    hub.process
+        .err
+        .until("stopping; a second signal stops at once");
     hub.process.signal(Signal::INT);
     assert_eq!(hub.process.code(), 1);
     hub.process.err.until("stopped at once by a second SIGINT");
