@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use tempfile::TempDir;
 use tidings_store::{
     Appended, Clock, Durability, Entry, Follower, Options, Position, Reader, Record, Selector,
     Slice, Store, Subject, Tuning,
@@ -16,6 +17,12 @@ macro_rules! for_each_backend {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $claim() {
                 $crate::bench::in_time(super::$claim($crate::bench::Backend::Memory)).await;
+            })+
+        }
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $claim() {
+                $crate::bench::in_time(super::$claim($crate::bench::Backend::Embedded)).await;
             })+
         }
     };
@@ -32,6 +39,7 @@ pub(crate) async fn in_time(claim: impl Future<Output = ()>) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Memory,
+    Embedded,
 }
 
 impl Backend {
@@ -50,8 +58,12 @@ impl Backend {
         second: Box<dyn Follower>,
     ) -> Bench {
         let clock = TestClock::default();
-        let released = Released::default();
+        let dir = match self {
+            Self::Memory => None,
+            Self::Embedded => Some(TempDir::new().expect("a folder can be made")),
+        };
         let mut options = Options {
+            dir: dir.as_ref().map(|dir| dir.path().to_owned()),
             durability: Durability::Os,
             clock: clock.clock(),
             // Small, so that a few entries pass through every step.
@@ -66,12 +78,15 @@ impl Backend {
             ..Options::default()
         };
         adjust(&mut options);
-        let store = Store::open(options, vec![Box::new(released.clone()), second])
-            .expect("the store opens");
+        let released = Released::default();
+        let followers = vec![Box::new(released.clone()), second];
+        let store = Store::open(options.clone(), followers).expect("the store opens");
         Bench {
             store,
             clock,
             released,
+            options,
+            _dir: dir,
         }
     }
 }
@@ -80,9 +95,22 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) clock: TestClock,
     pub(crate) released: Released,
+    options: Options,
+    /// Outlives the store.
+    _dir: Option<TempDir>,
 }
 
 impl Bench {
+    /// Closes the store and opens it again; what is in memory alone stays open.
+    pub(crate) fn reopen(&mut self) {
+        if self.options.dir.is_some() {
+            self.store.close();
+            let followers: Vec<Box<dyn Follower>> = vec![Box::new(self.released.clone())];
+            self.store =
+                Store::open(self.options.clone(), followers).expect("the store opens again");
+        }
+    }
+
     /// Appends one record that must be new.
     pub(crate) async fn put(&self, record: Record) -> Position {
         self.put_all(vec![record]).await[0]
@@ -154,7 +182,7 @@ pub(crate) fn topic(name: &str) -> Subject {
 
 pub(crate) fn exact<const N: usize>(subjects: [Subject; N]) -> Selector {
     Selector {
-        exact: subjects.to_vec(),
+        exact: Vec::from(subjects),
         filter: None,
     }
 }

@@ -3,6 +3,7 @@
 mod bench;
 
 mod cells;
+mod crash;
 mod duplicates;
 mod model;
 mod order;

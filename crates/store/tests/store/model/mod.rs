@@ -18,6 +18,11 @@ fn memory() {
     any_sequence_does_as_the_model_does(Backend::Memory, 200);
 }
 
+#[test]
+fn embedded() {
+    any_sequence_does_as_the_model_does(Backend::Embedded, 50);
+}
+
 fn any_sequence_does_as_the_model_does(backend: Backend, cases: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -46,7 +51,7 @@ fn options(options: &mut Options) {
 }
 
 async fn compare(backend: Backend, steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let bench = backend.open_with(options);
+    let mut bench = backend.open_with(options);
     let mut naive = Naive::default();
     for step in steps {
         match step {
@@ -58,6 +63,12 @@ async fn compare(backend: Backend, steps: Vec<Step>) -> Result<(), TestCaseError
             Step::Trim => {
                 let trimmed = bench.store.trim().await.expect("the trim succeeds");
                 prop_assert_eq!(trimmed.entries, naive.trim(bench.clock.now()));
+            }
+            Step::Reopen => {
+                bench.reopen();
+                if backend == Backend::Embedded {
+                    naive.forget_removed();
+                }
             }
             Step::Ask(question) => ask(&bench, &naive, question).await?,
         }

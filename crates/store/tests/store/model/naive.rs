@@ -45,6 +45,8 @@ pub(super) struct Stored {
     expires_at: Option<u64>,
     weight: u64,
     removed: bool,
+    /// Removed, and the store was opened since: the window is filled from what is kept.
+    forgotten: bool,
 }
 
 impl Naive {
@@ -100,7 +102,10 @@ impl Naive {
 
     /// The newest entry of the identity of a record, while the window remembers it.
     fn remembered(&self, record: &Record, now: u64) -> Option<&Stored> {
-        let newest = self.stored.iter().rfind(|stored| stored.id == *record.id)?;
+        let newest = self
+            .stored
+            .iter()
+            .rfind(|stored| stored.id == *record.id && !stored.forgotten)?;
         (now - newest.stored_at < WINDOW_MS).then_some(newest)
     }
 
@@ -137,6 +142,12 @@ impl Naive {
             }
         }
         removed
+    }
+
+    pub(super) fn forget_removed(&mut self) {
+        for entry in &mut self.stored {
+            entry.forgotten = entry.removed;
+        }
     }
 
     /// The newest lost position after another one, or zero.
@@ -205,6 +216,7 @@ impl Stored {
             expires_at: record.ttl_ms.map(|ttl| now + ttl),
             weight: (record.source.len() + record.id.len() + record.body.len()) as u64,
             removed: false,
+            forgotten: false,
         }
     }
 

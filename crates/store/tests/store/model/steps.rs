@@ -10,6 +10,7 @@ pub(super) enum Step {
     Append(Vec<Record>),
     Pass(u64),
     Trim,
+    Reopen,
     Ask(Question),
 }
 
@@ -29,6 +30,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         6 => prop::collection::vec(a_record(), 1..6).prop_map(Step::Append),
         2 => (1_u64..400).prop_map(Step::Pass),
         1 => Just(Step::Trim),
+        1 => Just(Step::Reopen),
         6 => question().prop_map(Step::Ask),
     ]
 }
@@ -47,7 +49,7 @@ fn a_record() -> impl Strategy<Value = Record> {
     (
         subject(),
         0_u32..60,
-        often.clone(),
+        often,
         often,
         0_u8..4,
         prop::option::weighted(0.3, 1_u64..600),

@@ -1,0 +1,124 @@
+//! A loss of power: the log of the database ends anywhere behind what was acknowledged, or holds garbage there.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use tempfile::TempDir;
+use tidings_store::{Options, Store, Tuning};
+
+use super::folder::{self, WAL, contents};
+use super::ledger::{Ledger, numbered};
+use super::random::Random;
+use crate::bench::stored;
+
+const SEEDS: u64 = 24;
+
+/// Appends of several records each, so that half an append would show.
+const BATCH: u64 = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_torn_log_loses_nothing_that_was_acknowledged() {
+    let dir = TempDir::new().expect("a folder can be made");
+    let mut ledger = Ledger::default();
+    // The database itself holds something, and its log is empty.
+    let store = folder::open(dir.path());
+    ledger.began(store.epoch());
+    append(&store, &mut ledger, 0..40).await;
+    store.close();
+    drop(store);
+
+    let store = open_without_checkpoints(dir.path());
+    ledger.began(store.epoch());
+    append(&store, &mut ledger, 40..60).await;
+    let acknowledged = fs::metadata(dir.path().join(WAL))
+        .expect("the log is a file")
+        .len();
+    let mut later = Ledger::default();
+    append(&store, &mut later, 60..80).await;
+    let crashed = folder::copy(dir.path());
+    let all = contents(&store).await;
+
+    for seed in 0..SEEDS {
+        let mut random = Random::new(seed);
+        let copy = folder::copy(crashed.path());
+        let damage = damage(&copy.path().join(WAL), acknowledged, &mut random);
+        let reopened = folder::open(copy.path());
+        ledger.check(&reopened).await;
+        let found = contents(&reopened).await;
+        assert_eq!(
+            found,
+            all[..found.len()],
+            "what is found is a beginning of what was written; {damage}"
+        );
+        assert_eq!(
+            found.len() as u64 % BATCH,
+            0,
+            "no append is stored in half; {damage}"
+        );
+        ledger.check_duplicates(&reopened).await;
+        let next = (found.len() as u64)..(found.len() as u64 + BATCH);
+        let appended = reopened
+            .append(next.map(|number| numbered("a", number)).collect())
+            .await;
+        let position = stored(appended.expect("the store takes writes")[0]);
+        assert!(
+            found.iter().all(|(_, _, known)| *known < position),
+            "positions go on; {damage}"
+        );
+    }
+}
+
+fn open_without_checkpoints(dir: &Path) -> Store {
+    let mut options: Options = folder::options(dir);
+    options.tuning = Tuning {
+        checkpoint_pages: 1_000_000,
+        ..options.tuning
+    };
+    Store::open(options, Vec::new()).expect("the store opens")
+}
+
+async fn append(store: &Store, ledger: &mut Ledger, batches: std::ops::Range<u64>) {
+    for batch in batches {
+        let numbers = batch * BATCH..(batch + 1) * BATCH;
+        let appended = store
+            .append(
+                numbers
+                    .clone()
+                    .map(|number| numbered("a", number))
+                    .collect(),
+            )
+            .await;
+        for (number, appended) in numbers.zip(appended.expect("the append succeeds")) {
+            ledger.acknowledge("a", number, stored(appended));
+        }
+    }
+}
+
+/// Cuts the file, or writes over a part of it, at or behind `from`.
+fn damage(path: &Path, from: u64, random: &mut Random) -> String {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .expect("the log can be opened");
+    let length = file.metadata().expect("the log is a file").len();
+    let at = random.within(from, length);
+    match random.within(0, 4) {
+        0 => {
+            file.set_len(at).expect("the log can be cut");
+            format!("cut at {at} of {length}")
+        }
+        kind => {
+            let span = random.within(1, 5000).min(length - at) as usize;
+            // Blocks that never reached the disk are zeros; others hold whatever was there.
+            let bytes: Vec<u8> = (0..span)
+                .map(|_| if kind == 1 { 0 } else { random.next() as u8 })
+                .collect();
+            file.seek(SeekFrom::Start(at))
+                .and_then(|_| file.write_all(&bytes))
+                .expect("the log can be written");
+            format!("{span} bytes overwritten at {at} of {length}")
+        }
+    }
+}
