@@ -19,8 +19,6 @@ pub(crate) struct Behind {
     slice: Option<Slice>,
     /// Whether an answer of the readers is awaited.
     pub(crate) reading: bool,
-    /// A loss is reported once; it has been up to here.
-    pub(crate) loss_reported: u64,
 }
 
 /// Frames of history in order, and where the scan is when they are sent.
@@ -38,7 +36,6 @@ impl Behind {
             fetched: None,
             slice: None,
             reading: false,
-            loss_reported: 0,
         }
     }
 

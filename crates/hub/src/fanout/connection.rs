@@ -18,6 +18,7 @@ use super::events;
 use super::frame::{Batch, Frame};
 use super::history::{Answer, Request, Urgent};
 use super::metrics::Tally;
+use super::opening::Opening;
 use super::pending::Pending;
 use super::place::{Place, Reads};
 use super::ring::{Ring, Seq};
@@ -29,6 +30,8 @@ pub(crate) struct Connection<S> {
     pub(crate) card: Arc<Card>,
     place: Place,
     phase: Phase,
+    /// A loss is reported once; up to here it has been, or is none to this client.
+    losses_known: u64,
     unsent: Unsent,
     /// Since when the socket has taken nothing, though there is something to take.
     blocked_since: Option<u64>,
@@ -67,16 +70,16 @@ pub(crate) enum Flow {
 }
 
 impl<S: Write> Connection<S> {
-    /// A connection that reads on from `place`; `greeting` is written first.
-    pub(crate) fn new(socket: S, card: Arc<Card>, place: Place, greeting: Vec<u8>) -> Self {
-        let phase = Phase::Behind(Box::new(Behind::new(place.scan())));
+    /// A connection that starts as `opening` says, with its greeting.
+    pub(crate) fn new(socket: S, opening: Opening) -> Self {
         let mut unsent = Unsent::default();
-        unsent.push(greeting);
+        unsent.push(opening.greeting);
         Self {
             socket,
-            card,
-            place,
-            phase,
+            card: opening.card,
+            phase: Phase::Behind(Box::new(Behind::new(opening.place.scan()))),
+            place: opening.place,
+            losses_known: opening.losses_known,
             unsent,
             blocked_since: None,
             closing: false,
@@ -236,10 +239,10 @@ impl<S: Write> Connection<S> {
         let Phase::Behind(behind) = &mut self.phase else {
             return;
         };
-        if loss.upto.0 <= behind.loss_reported {
+        if loss.upto.0 <= self.losses_known {
             return;
         }
-        behind.loss_reported = loss.upto.0;
+        self.losses_known = loss.upto.0;
         let from = self.place.text(view.epoch);
         self.place.advance(loss.resume_after.0.min(scanned_to));
         behind.lane.pass(self.place.scan());

@@ -49,6 +49,8 @@ pub(crate) enum Since {
 pub(crate) struct Opening {
     pub(crate) card: Arc<Card>,
     pub(crate) place: Place,
+    /// Losses up to here are not reported (again).
+    pub(crate) losses_known: u64,
     /// The head of the answer and the first events.
     pub(crate) greeting: Vec<u8>,
     pub(crate) expires_at: Option<u64>,
@@ -83,6 +85,7 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
     let Start {
         place,
         gaps,
+        losses_known,
         resumed,
     } = start;
     let now = Now {
@@ -106,6 +109,7 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
     Ok(Opening {
         card,
         place,
+        losses_known,
         greeting,
         expires_at: request.expires_at,
     })

@@ -183,12 +183,7 @@ impl<S: Write> Shard<S> {
             slot,
             generation: self.slots[slot as usize].generation,
         };
-        let Opening {
-            card,
-            place,
-            greeting,
-            expires_at,
-        } = opening;
+        let card = Arc::clone(&opening.card);
         self.write_index()
             .insert(slot, &card.client, &card.topics, card.kinds);
         let listed = self.registry.list(&card);
@@ -197,12 +192,12 @@ impl<S: Write> Shard<S> {
         self.metrics.connections_behind.inc();
         let resident = Resident {
             heartbeat_due: now.mono_ms + Settings::keep_alive_ms(card.heartbeat_ms),
-            end: self.end_of(expires_at, now),
+            end: self.end_of(opening.expires_at, now),
             touched: false,
             counted_behind: true,
             armed: u64::MAX,
             _listed: listed,
-            connection: Connection::new(socket(key), card, place, greeting),
+            connection: Connection::new(socket(key), opening),
         };
         self.slots[slot as usize].resident = Some(resident);
         self.arm(key, now);

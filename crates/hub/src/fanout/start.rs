@@ -2,7 +2,7 @@
 
 use tidings_protocol::api::{GapDetail, GapReason};
 use tidings_protocol::{ClientId, Cursor, TopicPattern};
-use tidings_store::{Position, ReadError, Reader, Store};
+use tidings_store::{Lost, Position, ReadError, Reader, Store};
 
 use super::card::selector;
 use super::opening::Since;
@@ -23,6 +23,8 @@ pub(crate) struct Asked {
 pub(crate) struct Start {
     pub(crate) place: Place,
     pub(crate) gaps: Vec<GapDetail>,
+    /// What is lost up to here has been told, or is no loss to this client.
+    pub(crate) losses_known: u64,
     /// Whether it goes on from its own cursor.
     pub(crate) resumed: bool,
 }
@@ -46,13 +48,13 @@ pub(crate) fn decide(
     let Some(text) = &asked.cursor else {
         let (mailbox, ahead) = stored_place(reader, &asked.client)?;
         let shared = since(reader, asked, asked.since.unwrap_or(Since::Now), now)?;
-        let mut start = Start {
+        let start = Start {
             place: Place::new(mailbox, shared, ahead),
             gaps: Vec::new(),
+            losses_known: 0,
             resumed: false,
         };
-        start.pass_losses(store.epoch(), reader, asked, true, false)?;
-        return Ok(start);
+        return start.pass_losses(store.epoch(), reader, asked, false);
     };
     let (known, reason) = match recognise(store, text) {
         Known::Whole(cursor) => (Some(cursor), None),
@@ -77,60 +79,55 @@ pub(crate) fn decide(
         })
         .into_iter()
         .collect();
-    let mut start = Start {
+    let start = Start {
         place,
         gaps,
+        losses_known: 0,
         resumed,
     };
-    start.pass_losses(store.epoch(), reader, asked, true, shared_counts)?;
-    Ok(start)
+    start.pass_losses(store.epoch(), reader, asked, shared_counts)
 }
 
 impl Start {
-    /// Tells of what retention took after the start, and goes on behind it.
+    /// Tells of what retention took after the start, and goes on behind it. What it took of topics and broadcast is no
+    /// loss to a client that brought no cursor of theirs (`shared_counts`).
     fn pass_losses(
-        &mut self,
+        mut self,
         epoch: &str,
         reader: &mut Reader,
         asked: &Asked,
-        mailbox: bool,
-        shared: bool,
-    ) -> Result<(), ReadError> {
+        shared_counts: bool,
+    ) -> Result<Self, ReadError> {
         let (at_mailbox, at_shared) = (self.place.mailbox(), self.place.shared());
         let mut lost = |of_mailbox: bool, after: u64| {
             let selector = selector(&asked.client, &asked.topics, of_mailbox, !of_mailbox);
             reader.lost_after(&selector, Position(after))
         };
-        let mailbox_lost = if mailbox {
-            lost(true, at_mailbox)?
-        } else {
-            None
-        };
-        let shared_lost = if shared {
-            lost(false, at_shared)?
-        } else {
-            None
-        };
-        if mailbox_lost.is_none() && shared_lost.is_none() {
-            return Ok(());
+        let (mailbox, shared) = (lost(true, at_mailbox)?, lost(false, at_shared)?);
+        self.losses_known = [mailbox, shared]
+            .into_iter()
+            .flatten()
+            .map(|lost| lost.upto.0)
+            .max()
+            .unwrap_or(0);
+        let shared = shared.filter(|_| shared_counts);
+        if mailbox.is_none() && shared.is_none() {
+            return Ok(self);
         }
         let from = asked
             .cursor
             .clone()
             .unwrap_or_else(|| self.place.text(epoch));
-        let behind = |lost: Option<tidings_store::Lost>, at: u64| {
-            lost.map_or(at, |lost| lost.resume_after.0.max(at))
-        };
-        self.place.restart(
-            behind(mailbox_lost, at_mailbox),
-            behind(shared_lost, at_shared),
-        );
+        let behind =
+            |lost: Option<Lost>, at: u64| lost.map_or(at, |lost| lost.resume_after.0.max(at));
+        self.place
+            .restart(behind(mailbox, at_mailbox), behind(shared, at_shared));
         self.gaps.push(GapDetail {
             from,
             to: self.place.text(epoch),
             reason: GapReason::Expired,
         });
-        Ok(())
+        Ok(self)
     }
 }
 

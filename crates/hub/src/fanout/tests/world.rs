@@ -255,6 +255,7 @@ impl World {
         let opening = Opening {
             card: Arc::new(card),
             place: start.place,
+            losses_known: start.losses_known,
             greeting: Vec::new(),
             expires_at: None,
         };
