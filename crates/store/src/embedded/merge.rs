@@ -59,11 +59,6 @@ impl Merge {
         self.by_subject.len() + self.by_identity.len() + self.by_spent.len()
     }
 
-    /// All rows up to here are in the tables once the merge is finished.
-    fn upto(&self) -> u64 {
-        self.segment.rows().last().map_or(0, |row| row.position)
-    }
-
     /// Inserts up to `count` more, inside the caller's transaction. The result goes to `advance` after the commit.
     pub(super) fn slice(
         &self,
@@ -81,8 +76,8 @@ impl Merge {
         )?;
         self.insert_spent(connection, part(&self.by_spent, spent_from, self.done, end))?;
         let finished = end == self.total();
-        if finished {
-            meta.indexed_to = self.upto();
+        if finished && let Some(last) = self.segment.rows().last() {
+            meta.indexed_to = last.position;
         }
         Ok(Slice { end, finished })
     }

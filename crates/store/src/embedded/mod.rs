@@ -30,9 +30,11 @@ mod schema;
 mod selection;
 mod shared;
 mod subjects;
+mod sweep;
 mod times;
 mod transaction;
 mod urgent;
+mod vacuum;
 mod writer;
 
 use std::fmt;

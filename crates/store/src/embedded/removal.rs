@@ -1,46 +1,38 @@
-//! Finds rows to remove, and removes them from all tables.
+//! Finds rows to remove, and removes them from the log.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, params};
 
-use super::merge::bucket;
 use super::meta::{self, Meta, signed, unsigned};
-use super::recent::URGENT_MIN;
-use super::rows::{identity_hash, spent_at};
+use super::rows::identity_hash;
 use super::subjects::SubjectId;
 use crate::entry::Class;
-use crate::options::PerClass;
 use crate::trim::is_expired;
 
 const COLUMNS: &str =
     "l.pos, l.subject, l.stored_at, l.expires_at, l.priority, l.source, l.id, octet_length(l.body)";
 
 /// What must be known of a row to remove it everywhere.
-#[derive(Debug)]
-pub(super) struct Doomed {
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
     pub(super) position: u64,
     pub(super) subject: SubjectId,
     pub(super) stored_at: u64,
     pub(super) weight: u64,
-    expires_at: Option<u64>,
-    priority: u8,
-    identity: u64,
+    pub(super) expires_at: Option<u64>,
+    pub(super) priority: u8,
+    pub(super) identity: u64,
 }
 
 /// The oldest rows of a class.
 #[derive(Debug)]
 pub(super) struct Oldest {
-    pub(super) rows: Vec<Doomed>,
+    pub(super) rows: Vec<Gone>,
     /// No other row of the class lies at or before this position.
     pub(super) upto: u64,
     /// Nothing lies behind.
     pub(super) finished: bool,
-}
-
-/// What was removed.
-#[derive(Debug, Default)]
-pub(super) struct Removed {
-    pub(super) entries: PerClass<u64>,
-    pub(super) bytes: u64,
 }
 
 pub(super) fn oldest_position(connection: &Connection) -> rusqlite::Result<Option<u64>> {
@@ -73,7 +65,7 @@ pub(super) fn oldest(
         visited += 1;
         oldest.upto = unsigned(row.get(0)?);
         if SubjectId(row.get(1)?).class() == class {
-            oldest.rows.push(doomed(row, &mut scratch)?);
+            oldest.rows.push(gone(row, &mut scratch)?);
         }
     }
     oldest.finished = visited < limit;
@@ -85,7 +77,7 @@ pub(super) fn take_spent(
     connection: &Connection,
     now: u64,
     limit: usize,
-) -> rusqlite::Result<(Vec<Doomed>, bool)> {
+) -> rusqlite::Result<(Vec<Gone>, bool)> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS}, s.at, s.pos FROM spent s LEFT JOIN log l ON l.pos = s.pos WHERE s.at <= ? LIMIT ?"
     ))?;
@@ -98,7 +90,7 @@ pub(super) fn take_spent(
         listed.push((row.get::<_, i64>(8)?, row.get::<_, i64>(9)?));
         // A row that went for another reason under another window may still be listed.
         if row.get::<_, Option<i64>>(0)?.is_some() {
-            rows.push(doomed(row, &mut scratch)?);
+            rows.push(gone(row, &mut scratch)?);
         }
     }
     for (at, position) in &listed {
@@ -107,9 +99,9 @@ pub(super) fn take_spent(
     Ok((rows, listed.len() < limit))
 }
 
-fn doomed(row: &Row<'_>, scratch: &mut Vec<u8>) -> rusqlite::Result<Doomed> {
+fn gone(row: &Row<'_>, scratch: &mut Vec<u8>) -> rusqlite::Result<Gone> {
     let (source, id) = (row.get_ref(5)?.as_str()?, row.get_ref(6)?.as_str()?);
-    Ok(Doomed {
+    Ok(Gone {
         position: unsigned(row.get(0)?),
         subject: SubjectId(row.get(1)?),
         stored_at: unsigned(row.get(2)?),
@@ -120,74 +112,35 @@ fn doomed(row: &Row<'_>, scratch: &mut Vec<u8>) -> rusqlite::Result<Doomed> {
     })
 }
 
-/// Removes the rows, inside the caller's transaction, and notes which of them are a loss to somebody.
+/// Removes the rows from the log, inside the caller's transaction, and notes which of them are a loss to somebody. The
+/// derived tables are left to a sweep.
 pub(super) fn remove(
     connection: &Connection,
     meta: &mut Meta,
-    mut rows: Vec<Doomed>,
+    rows: &[Gone],
     now: u64,
-    window_ms: u64,
-) -> rusqlite::Result<Removed> {
-    let mut removed = Removed::default();
+) -> rusqlite::Result<()> {
     let mut from_log = connection.prepare_cached("DELETE FROM log WHERE pos = ?")?;
-    for row in &rows {
+    let mut lost: BTreeMap<SubjectId, u64> = BTreeMap::new();
+    for row in rows {
         from_log.execute([signed(row.position)])?;
-        let class = row.subject.class();
-        removed.entries[class] += 1;
-        removed.bytes += row.weight;
-        let counts = &mut meta.classes[class];
-        counts.count = counts.count.saturating_sub(1);
-        counts.bytes = counts.bytes.saturating_sub(row.weight);
+        let class = &mut meta.classes[row.subject.class()];
+        class.count = class.count.saturating_sub(1);
+        class.bytes = class.bytes.saturating_sub(row.weight);
         if !is_expired(row.expires_at, now) {
-            counts.trimmed_to = counts.trimmed_to.max(row.position);
+            class.trimmed_to = class.trimmed_to.max(row.position);
+            let newest = lost.entry(row.subject).or_default();
+            *newest = row.position.max(*newest);
         }
         if row.position > meta.removed {
             (meta.removed, meta.removed_at) = (row.position, row.stored_at);
         }
     }
-    // In the order of each table: neighbours share its pages.
-    rows.sort_unstable_by_key(|row| (row.subject, row.position));
-    remove_subjects(connection, &rows, now)?;
-    rows.sort_unstable_by_key(|row| (bucket(row.position), signed(row.identity)));
-    let mut from_ids =
-        connection.prepare_cached("DELETE FROM ids WHERE bucket = ? AND hash = ? AND pos = ?")?;
-    let mut from_spent = connection.prepare_cached("DELETE FROM spent WHERE at = ? AND pos = ?")?;
-    for row in &rows {
-        from_ids.execute(params![
-            bucket(row.position),
-            signed(row.identity),
-            signed(row.position)
-        ])?;
-        if let Some(at) = spent_at(row.stored_at, row.expires_at, window_ms) {
-            from_spent.execute(params![signed(at), signed(row.position)])?;
-        }
-    }
-    Ok(removed)
-}
-
-fn remove_subjects(connection: &Connection, rows: &[Doomed], now: u64) -> rusqlite::Result<()> {
-    let mut from_index =
-        connection.prepare_cached("DELETE FROM idx WHERE subject = ? AND pos = ?")?;
-    let mut from_urgent =
-        connection.prepare_cached("DELETE FROM urgent WHERE subject = ? AND pos = ?")?;
     let mut trimmed = connection.prepare_cached(
         "INSERT INTO trimmed VALUES (?, ?) ON CONFLICT(subject) DO UPDATE SET pos = max(pos, excluded.pos)",
     )?;
-    for of_subject in rows.chunk_by(|a, b| a.subject == b.subject) {
-        for row in of_subject {
-            from_index.execute(params![row.subject.0, signed(row.position)])?;
-            if row.priority >= URGENT_MIN {
-                from_urgent.execute(params![row.subject.0, signed(row.position)])?;
-            }
-        }
-        // The last one that was still of use.
-        if let Some(lost) = of_subject
-            .iter()
-            .rev()
-            .find(|row| !is_expired(row.expires_at, now))
-        {
-            trimmed.execute(params![lost.subject.0, signed(lost.position)])?;
-        }
+    for (subject, position) in lost {
+        trimmed.execute(params![subject.0, signed(position)])?;
     }
     Ok(())
 }

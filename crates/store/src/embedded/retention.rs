@@ -1,12 +1,13 @@
 //! Removes what retention does not keep, slice by slice between batches.
 //!
-//! Only rows that are in the derived tables are removed, and from all tables at once, so none of them ever names a row
-//! that was never there. A trim therefore finishes the merge first.
+//! Only rows that are in the derived tables are removed: else a merge would bring in names of rows that are gone. A trim
+//! therefore merges first, as far as the log reached when it began.
 
 use tokio::sync::oneshot;
 
 use super::cells;
-use super::removal::{self as rows, Removed};
+use super::removal::{self as rows, Gone};
+use super::sweep::Sweep;
 use super::transaction::{Failure, classify, transact};
 use super::writer::Writer;
 use crate::entry::Class;
@@ -15,26 +16,29 @@ use crate::options::PerClass;
 use crate::stats::{Health, Trimmed};
 use crate::trim::{self, Excess, Kept};
 
-/// Free pages go back to the disk when they are more than one in so many: fewer are soon used again.
-const FREE_SHARE: i64 = 4;
-const VACUUM_PAGES: u64 = 256;
-
 /// A trim that has begun.
 #[derive(Default)]
 pub(super) struct Trim {
     waiting: Vec<oneshot::Sender<Result<Trimmed, TrimError>>>,
+    late: Vec<oneshot::Sender<Result<Trimmed, TrimError>>>,
     stage: Stage,
     trimmed: Trimmed,
+    /// Where the log ended when the trim began.
+    merge_upto: Option<u64>,
     /// Decided once, after the merge.
     plan: Option<Plan>,
+    /// Removed from the log, but not yet from the derived tables.
+    gone: Vec<Gone>,
+    sweep: Option<Sweep>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
     Merge,
     Class(usize),
     Spent,
+    Sweep,
     Cells,
     Vacuum,
     Done,
@@ -51,13 +55,17 @@ fn if_done(done: bool, next: Stage, same: Stage) -> Stage {
 }
 
 impl Trim {
-    /// Another caller waits for it, too.
+    /// Another caller waits, too: for this trim, or for the next one if this one has looked at the time already.
     pub(super) fn join(&mut self, answer: oneshot::Sender<Result<Trimmed, TrimError>>) {
-        self.waiting.push(answer);
+        if self.plan.is_none() {
+            self.waiting.push(answer);
+        } else {
+            self.late.push(answer);
+        }
     }
 
     fn answer(self, result: Result<Trimmed, TrimError>) {
-        for answer in self.waiting {
+        for answer in self.waiting.into_iter().chain(self.late) {
             // Nobody waits any more when the caller was dropped.
             let _ = answer.send(result);
         }
@@ -98,38 +106,57 @@ impl Writer {
     }
 
     fn step(&mut self, trim: &mut Trim) -> Result<Stage, Failure> {
+        let swept = trim.stage == Stage::Sweep || trim.gone.len() >= self.options.tuning.merge_rows;
+        if trim.sweep.is_none() && swept && !trim.gone.is_empty() {
+            let gone = std::mem::take(&mut trim.gone);
+            trim.sweep = Some(Sweep::begin(gone, self.options.idempotency_window.ms));
+        }
+        if let Some(sweep) = &mut trim.sweep {
+            let limit = self.options.tuning.merge_slice_rows.max(1);
+            transact(&self.connection, &mut self.meta, |connection, _| {
+                sweep.slice(connection, limit)
+            })?;
+            trim.sweep.take_if(|sweep| sweep.is_finished());
+            return Ok(trim.stage);
+        }
         Ok(match trim.stage {
-            Stage::Merge => if_done(self.step_merge()?, Stage::Class(0), Stage::Merge),
+            Stage::Merge => if_done(self.step_merge(trim)?, Stage::Class(0), Stage::Merge),
             Stage::Class(number) => match Class::ALL.get(number) {
                 None => Stage::Spent,
                 Some(class) if self.trim_class(trim, *class)? => Stage::Class(number + 1),
                 Some(_) => Stage::Class(number),
             },
-            Stage::Spent => if_done(self.trim_spent(trim)?, Stage::Cells, Stage::Spent),
+            Stage::Spent => if_done(self.trim_spent(trim)?, Stage::Sweep, Stage::Spent),
+            Stage::Sweep => Stage::Cells,
             Stage::Cells => if_done(self.sweep_cells(trim)?, Stage::Vacuum, Stage::Cells),
             Stage::Vacuum => if_done(self.vacuum()?, Stage::Done, Stage::Vacuum),
             Stage::Done => Stage::Done,
         })
     }
 
-    /// True once nothing is left to merge. A full disk that has not even room for that still gets rid of older rows.
-    fn step_merge(&mut self) -> Result<bool, Failure> {
+    /// True once enough is merged. A full disk that has not even room for that still gets rid of older rows.
+    fn step_merge(&mut self, trim: &mut Trim) -> Result<bool, Failure> {
         let full = self.health == Health::Full;
         if full {
             self.reserve
                 .release(&self.connection)
                 .map_err(|error| classify(&error))?;
         }
-        if self.merge.is_none() && self.shared.recent.active_len() > 0 {
+        let upto = *trim.merge_upto.get_or_insert(self.meta.last());
+        if self.meta.indexed_to >= upto {
+            return Ok(true);
+        }
+        if self.merge.is_none() {
             self.begin_merge();
         }
         let Some(merge) = &self.merge else {
             return Ok(true);
         };
         let insertions = self.options.tuning.merge_slice_rows.max(1);
-        match transact(&self.connection, &mut self.meta, |connection, meta| {
+        let merged = transact(&self.connection, &mut self.meta, |connection, meta| {
             merge.slice(connection, meta, insertions)
-        }) {
+        });
+        match merged {
             Ok(slice) => self.merged(Some(slice)),
             Err(Failure::Full) if full => return Ok(true),
             Err(failure) => return Err(failure),
@@ -159,54 +186,47 @@ impl Writer {
 
     /// True once the oldest entry of the class stays.
     fn trim_class(&mut self, trim: &mut Trim, class: Class) -> Result<bool, Failure> {
-        let (limit, window_ms) = (
-            self.options.tuning.trim_slice_rows.max(1),
-            self.options.idempotency_window.ms,
-        );
+        let limit = self.options.tuning.trim_slice_rows.max(1);
         let plan = self.plan(trim);
         let (now, excess) = (plan.now, &mut plan.excess[class]);
         if self.meta.classes[class].count == 0 {
             return Ok(true);
         }
-        let (removed, done) = transact(&self.connection, &mut self.meta, |connection, meta| {
-            let visited = rows::oldest(
-                connection,
-                class,
-                meta.classes[class].swept_to,
-                meta.indexed_to,
-                limit,
-            )?;
-            let (mut swept_to, mut done) = (visited.upto, visited.finished);
-            let mut going = Vec::with_capacity(visited.rows.len());
-            for row in visited.rows {
-                if !excess.takes(row.stored_at, row.weight) {
-                    (swept_to, done) = (row.position - 1, true);
-                    break;
-                }
-                going.push(row);
+        let (gone, done) = transact(&self.connection, &mut self.meta, |connection, meta| {
+            let swept_to = meta.classes[class].swept_to;
+            let rows::Oldest {
+                mut rows,
+                mut upto,
+                finished,
+            } = rows::oldest(connection, class, swept_to, meta.indexed_to, limit)?;
+            let stays = rows
+                .iter()
+                .position(|row| !excess.takes(row.stored_at, row.weight));
+            if let Some(first) = stays {
+                upto = rows[first].position - 1;
+                rows.truncate(first);
             }
-            meta.classes[class].swept_to = swept_to;
-            Ok((rows::remove(connection, meta, going, now, window_ms)?, done))
+            meta.classes[class].swept_to = upto;
+            rows::remove(connection, meta, &rows, now)?;
+            Ok((rows, finished || stays.is_some()))
         })?;
-        self.removed(trim, &removed)?;
+        self.removed(trim, gone)?;
         Ok(done)
     }
 
     /// True once no entry is left that nobody needs any more.
     fn trim_spent(&mut self, trim: &mut Trim) -> Result<bool, Failure> {
-        let (limit, window_ms) = (
-            self.options.tuning.trim_slice_rows.max(1),
-            self.options.idempotency_window.ms,
-        );
+        let limit = self.options.tuning.trim_slice_rows.max(1);
         let &mut Plan { now, trusted, .. } = self.plan(trim);
         if !trusted {
             return Ok(true);
         }
-        let (removed, done) = transact(&self.connection, &mut self.meta, |connection, meta| {
-            let (going, done) = rows::take_spent(connection, now, limit)?;
-            Ok((rows::remove(connection, meta, going, now, window_ms)?, done))
+        let (gone, done) = transact(&self.connection, &mut self.meta, |connection, meta| {
+            let (gone, done) = rows::take_spent(connection, now, limit)?;
+            rows::remove(connection, meta, &gone, now)?;
+            Ok((gone, done))
         })?;
-        self.removed(trim, &removed)?;
+        self.removed(trim, gone)?;
         Ok(done)
     }
 
@@ -223,38 +243,19 @@ impl Writer {
         Ok(swept < limit)
     }
 
-    fn removed(&mut self, trim: &mut Trim, removed: &Removed) -> Result<(), Failure> {
+    fn removed(&mut self, trim: &mut Trim, gone: Vec<Gone>) -> Result<(), Failure> {
         self.shared.set_trimmed_to(&self.meta);
         let oldest = rows::oldest_position(&self.connection).map_err(|error| classify(&error))?;
         self.shared.set_oldest(oldest);
         let mut stats = self.shared.stats();
-        for class in Class::ALL {
-            trim.trimmed.entries[class] += removed.entries[class];
-            stats.trimmed[class] += removed.entries[class];
+        for row in &gone {
+            trim.trimmed.entries[row.subject.class()] += 1;
+            trim.trimmed.bytes += row.weight;
+            stats.trimmed[row.subject.class()] += 1;
         }
-        trim.trimmed.bytes += removed.bytes;
         self.meta.count_kept(&mut stats);
+        trim.gone.extend(gone);
         Ok(())
-    }
-
-    /// Gives free pages back to the disk; true once few are left.
-    fn vacuum(&self) -> Result<bool, Failure> {
-        let vacuumed = (|| {
-            let number = |pragma| {
-                self.connection
-                    .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
-            };
-            if number("freelist_count")? * FREE_SHARE <= number("page_count")? {
-                return Ok(true);
-            }
-            let mut statement = self
-                .connection
-                .prepare_cached(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
-            let mut freed = statement.query([])?;
-            while freed.next()?.is_some() {}
-            Ok(false)
-        })();
-        vacuumed.map_err(|error| classify(&error))
     }
 
     fn trim_done(&mut self, mut trim: Trim) {
@@ -262,6 +263,13 @@ impl Writer {
             self.try_room(trim.trimmed.bytes > 0);
         }
         trim.trimmed.age_waits = trim.plan.as_ref().is_some_and(|plan| !plan.trusted);
+        let late = std::mem::take(&mut trim.late);
+        if !late.is_empty() {
+            self.trim = Some(Trim {
+                waiting: late,
+                ..Trim::default()
+            });
+        }
         let trimmed = trim.trimmed;
         trim.answer(Ok(trimmed));
     }
