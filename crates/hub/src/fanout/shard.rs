@@ -409,7 +409,10 @@ impl<S: Write> Shard<S> {
             None | Some((Flow::Idle, _)) => {}
             Some((Flow::Blocked, _)) => self.arm(key, now),
             Some((Flow::Again, _)) => self.touch(slot),
-            Some((Flow::Read(request), _)) => self.requests.push((key, request)),
+            Some((Flow::Read(request), _)) => {
+                self.metrics.history_reads.inc();
+                self.requests.push((key, request));
+            }
             Some((Flow::Close, said_goodbye)) => {
                 self.close(key, if said_goodbye { "hub" } else { "socket" })
             }
