@@ -25,6 +25,14 @@ pub(super) fn within<T: PartialOrd + Display>(min: T, max: T) -> impl Fn(&T) -> 
     }
 }
 
+pub(super) fn zero_or_within(min: u64, max: u64) -> impl Fn(&u64) -> Checked {
+    move |value| {
+        require(*value == 0 || (min..=max).contains(value), || {
+            format!("must be 0 or from {min} to {max}")
+        })
+    }
+}
+
 pub(super) fn at_least<T: PartialOrd + Display>(min: T) -> impl Fn(&T) -> Checked {
     move |value| require(*value >= min, || format!("must be at least {min}"))
 }

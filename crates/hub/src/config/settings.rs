@@ -9,6 +9,7 @@ use super::defaults;
 use super::layers::Given;
 use super::rules::{
     any, at_least, at_most, filter, hosts, not_empty, origins, secret_length, within,
+    zero_or_within,
 };
 use super::secret::Secret;
 use super::value::{Durability, LogFormat, Setting};
@@ -157,8 +158,9 @@ section! {
 section! {
     /// Streams to clients.
     "sse" Sse {
-        /// Time between heartbeats of a client that did not ask for another. Milliseconds.
-        heartbeat_ms: u64 = defaults::HEARTBEAT_MS, within(limits::HEARTBEAT_MS_MIN, limits::HEARTBEAT_MS_MAX);
+        /// Time between heartbeats of a client that did not ask for another. Milliseconds. 0 = a comment every 25 s instead,
+        /// which only keeps proxies from closing a quiet stream.
+        heartbeat_ms: u64 = defaults::HEARTBEAT_MS, zero_or_within(limits::HEARTBEAT_MS_MIN, limits::HEARTBEAT_MS_MAX);
 
         /// A client whose socket takes nothing for this long is disconnected; it resumes later without loss. Milliseconds.
         write_timeout_ms: u64 = defaults::WRITE_TIMEOUT_MS, within(1, 600_000);

@@ -96,7 +96,7 @@ fn a_refusal_names_key_value_origin_and_rule() {
     );
     assert_eq!(
         refused_env(&[("TIDINGS_SSE_HEARTBEAT_MS", "5")]),
-        "sse.heartbeat_ms = \"5\" (environment TIDINGS_SSE_HEARTBEAT_MS): must be from 250 to 300000"
+        "sse.heartbeat_ms = \"5\" (environment TIDINGS_SSE_HEARTBEAT_MS): must be 0 or from 250 to 300000"
     );
     let flag = Flag {
         flag: "--listen",

@@ -271,6 +271,20 @@ fn a_batch_that_a_full_inbox_refused_is_read_from_history() {
 }
 
 #[test]
+fn a_stream_without_heartbeats_gets_comments_which_no_client_sees_as_events() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &[]);
+    client.heartbeat_ms = 0;
+    world.connect(&mut client, None);
+    world.settle();
+    world.now.mono_ms += 26_000;
+    world.shard.advance(world.now);
+    world.make_room(&client, 1_000);
+    world.settle();
+    assert_eq!(client.raw(), b": \n\n");
+}
+
+#[test]
 fn a_socket_that_takes_nothing_is_closed_after_the_write_timeout() {
     let mut world = World::new(settings());
     let mut client = Client::new("alice", &["t"]);

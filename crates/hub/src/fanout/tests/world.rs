@@ -97,6 +97,7 @@ pub(super) struct Client {
     /// Messages in the order of arrival.
     pub(super) received: Vec<Seen>,
     pub(super) gaps: usize,
+    pub(super) heartbeat_ms: u64,
     line: Option<Line>,
 }
 
@@ -250,7 +251,7 @@ impl World {
             Kinds::ALL,
             peer,
             0,
-            25_000,
+            client.heartbeat_ms,
         );
         let opening = Opening {
             card: Arc::new(card),
@@ -332,6 +333,7 @@ impl Client {
             last_id: String::new(),
             received: Vec::new(),
             gaps: 0,
+            heartbeat_ms: 25_000,
             line: None,
         }
     }
@@ -363,6 +365,12 @@ impl Client {
             }
         }
         !bytes.is_empty()
+    }
+
+    /// The bytes that have arrived, as they are.
+    pub(super) fn raw(&mut self) -> Vec<u8> {
+        let line = self.line.as_ref().expect("connected");
+        line.pipe.0.borrow_mut().bytes.drain(..).collect()
     }
 
     pub(super) fn ids(&self) -> Vec<&str> {
