@@ -7,6 +7,7 @@ pub mod config;
 mod fanout;
 mod http;
 mod hub;
+mod kind;
 mod logging;
 mod metrics;
 mod page;

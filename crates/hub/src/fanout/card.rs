@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::frame::Frame;
 use super::index::Kinds;
 use super::place::Reads;
+use crate::kind::Kind;
 
 /// Who a connection is and what it reads. The shard writes the counters, anyone reads them.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Card {
     }
 
     /// Whether it reads such a message.
-    pub(crate) fn wants(&self, subject: &Subject, kind: u8, exclude: Option<&str>) -> bool {
+    pub(crate) fn wants(&self, subject: &Subject, kind: Kind, exclude: Option<&str>) -> bool {
         let shared = || self.kinds.contains(kind) && exclude != Some(self.client.as_str());
         match subject {
             Subject::Client(client) => **client == *self.client.as_str(),

@@ -24,6 +24,7 @@ use super::place::{Place, Reads};
 use super::ring::{Ring, Seq};
 use super::settings::Settings;
 use super::unsent::Unsent;
+use crate::kind::Kind;
 
 pub(crate) struct Connection<S> {
     pub(crate) socket: S,
@@ -168,8 +169,11 @@ impl<S: Write> Connection<S> {
                     return;
                 };
                 let wanted = entries.iter().filter(|entry| {
-                    self.card
-                        .wants(&entry.subject, entry.kind, entry.exclude.as_deref())
+                    self.card.wants(
+                        &entry.subject,
+                        Kind::stored(entry.kind),
+                        entry.exclude.as_deref(),
+                    )
                 });
                 let batch = Batch::encode(view.epoch, Position(scanned_to), wanted);
                 behind.set_slice(Arc::new(batch), scanned_to);

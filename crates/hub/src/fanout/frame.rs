@@ -10,6 +10,8 @@ use std::sync::Arc;
 use tidings_protocol::{MessageType, cursor, sse};
 use tidings_store::{Entry, Position, Subject};
 
+use crate::kind::Kind;
+
 /// The messages of one journal batch, or of one slice of history, in order.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -25,7 +27,7 @@ pub(crate) struct Frame {
     start: u32,
     event: u32,
     end: u32,
-    pub(crate) kind: u8,
+    pub(crate) kind: Kind,
     pub(crate) priority: u8,
     /// False for a live-only message: it has no `id:` line and no place in any cursor.
     pub(crate) durable: bool,
@@ -52,12 +54,13 @@ impl Batch {
                 });
             }
             let event = offset(&arena);
-            sse::body(&mut arena, event_name(entry.kind), &entry.body);
+            let kind = Kind::stored(entry.kind);
+            sse::body(&mut arena, event_name(kind), &entry.body);
             frames.push(Frame {
                 start,
                 event,
                 end: offset(&arena),
-                kind: entry.kind,
+                kind,
                 priority: entry.priority,
                 durable: entry.durable,
                 position: entry.position.0,
@@ -123,8 +126,9 @@ pub(crate) fn id_line(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'\n');
 }
 
-fn event_name(kind: u8) -> &'static str {
-    MessageType::try_from(kind).map_or("message", MessageType::event_name)
+fn event_name(kind: Kind) -> &'static str {
+    kind.message_type()
+        .map_or("message", MessageType::event_name)
 }
 
 fn offset(arena: &[u8]) -> u32 {

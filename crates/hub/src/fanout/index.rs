@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tidings_protocol::{ClientId, MessageType, TopicPattern};
 use tidings_store::Subject;
 
+use crate::kind::Kind;
+
 /// Number of a connection in its shard.
 pub(crate) type Slot = u32;
 
@@ -23,8 +25,9 @@ impl Kinds {
         Self(kinds.iter().fold(0, |set, kind| set | 1 << (*kind as u8)))
     }
 
-    pub(crate) fn contains(self, kind: u8) -> bool {
-        self.0 & 1 << kind != 0
+    pub(crate) fn contains(self, kind: Kind) -> bool {
+        kind.message_type()
+            .map_or(self == Self::ALL, |kind| self.0 & 1 << kind as u8 != 0)
     }
 }
 
@@ -76,7 +79,7 @@ impl SubjectIndex {
     pub(crate) fn each_reader(
         &self,
         subject: &Subject,
-        kind: u8,
+        kind: Kind,
         exclude: Option<&str>,
         mut each: impl FnMut(Slot),
     ) {
@@ -128,7 +131,7 @@ impl SubjectIndex {
     }
 
     /// How many connections read the message.
-    pub(crate) fn count(&self, subject: &Subject, kind: u8, exclude: Option<&str>) -> usize {
+    pub(crate) fn count(&self, subject: &Subject, kind: Kind, exclude: Option<&str>) -> usize {
         if let Subject::Client(client) = subject {
             return slots(&self.clients, client).len();
         }
@@ -284,14 +287,14 @@ mod tests {
 
     fn readers(index: &SubjectIndex, subject: &Subject, exclude: Option<&str>) -> Vec<Slot> {
         let mut readers = Vec::new();
-        index.each_reader(subject, MessageType::Json as u8, exclude, |slot| {
+        index.each_reader(subject, MessageType::Json.into(), exclude, |slot| {
             readers.push(slot)
         });
         readers.sort_unstable();
         readers.dedup();
         assert_eq!(
             readers.len(),
-            index.count(subject, MessageType::Json as u8, exclude)
+            index.count(subject, MessageType::Json.into(), exclude)
         );
         if exclude.is_none() && !readers.is_empty() {
             assert!(index.has_reader(subject));
@@ -346,7 +349,7 @@ mod tests {
         assert!(readers(&index, &Subject::All, None).is_empty());
         assert_eq!(readers(&index, &Subject::Client("alice".into()), None), [1]);
         assert_eq!(
-            index.count(&topic("news"), MessageType::Text as u8, None),
+            index.count(&topic("news"), MessageType::Text.into(), None),
             1
         );
     }

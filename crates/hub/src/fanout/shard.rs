@@ -72,7 +72,7 @@ impl Handle {
         self.index
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .count(subject, kind as u8, exclude)
+            .count(subject, kind.into(), exclude)
     }
 }
 

@@ -14,6 +14,7 @@ use super::fingerprint::fingerprint;
 use super::resend;
 use crate::auth::Identity;
 use crate::hub::Hub;
+use crate::kind::Kind;
 
 /// Accepts one message: durable, and visible to reads, when this returns.
 pub(super) async fn one(
@@ -127,7 +128,7 @@ fn record(message: Message, subject: Subject, body: Vec<u8>) -> Record {
     Record {
         subject,
         fingerprint: fingerprint(&message),
-        kind: message.kind as u8,
+        kind: Kind::new(message.kind, message.require_ack).number(),
         priority: message.priority as u8,
         ttl_ms: message.ttl,
         durable: message.durable,
