@@ -11,5 +11,6 @@ mod kind;
 mod logging;
 mod metrics;
 mod page;
+mod receipts;
 
 pub use hub::{Hub, Running, StartError};

@@ -12,6 +12,7 @@ use tidings_store::Store;
 use super::clock::Clock;
 use super::history;
 use super::inbox::{Inbox, Item};
+use super::note::Observer;
 use super::shard::{Key, Shard};
 use crate::http::Seat;
 
@@ -40,6 +41,7 @@ pub(crate) struct Driver {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl Driver {
@@ -77,6 +79,7 @@ impl Driver {
                 }
                 more = shard.sweep(VISITS, self.clock.now());
                 self.ask(&mut shard);
+                self.observer.note(shard.notes());
                 if !more {
                     break;
                 }

@@ -24,6 +24,7 @@ mod index;
 mod jitter;
 mod lane;
 mod metrics;
+mod note;
 mod opening;
 mod pending;
 mod place;
@@ -47,10 +48,12 @@ use tidings_protocol::MessageType;
 use tidings_protocol::api::ConnectionInfo;
 use tidings_store::{Store, Subject};
 
-pub(crate) use self::clock::Clock;
+pub(crate) use self::clock::{Clock, Now};
 pub(crate) use self::dispatch::Dispatcher;
 pub(crate) use self::metrics::Metrics;
-pub(crate) use self::opening::{Opening, Since, Subscribe, open};
+pub(crate) use self::note::{Awaited, Note, Observer};
+pub(crate) use self::place::Place;
+pub(crate) use self::opening::{Opening, Repeat, Since, Subscribe, open};
 pub(crate) use self::settings::Settings;
 
 use self::dispatch::Target;
@@ -76,6 +79,7 @@ impl Fanout {
         store: &Store,
         dispatcher: &std::sync::OnceLock<Target>,
         metrics: &Metrics,
+        observer: &Arc<dyn Observer>,
     ) -> io::Result<Self> {
         let clock = Clock::start();
         let epoch: Arc<str> = store.epoch().into();
@@ -102,6 +106,7 @@ impl Fanout {
                 inbox,
                 store: store.clone(),
                 clock,
+                observer: Arc::clone(observer),
             };
             let name = format!("shard-{number}");
             threads.push(
@@ -150,6 +155,11 @@ impl Fanout {
             .sum()
     }
 
+    /// Tells of any client whether it has a connection.
+    pub(crate) fn presence(&self) -> Presence {
+        Presence(Arc::clone(&self.shards))
+    }
+
     /// Whether the client has a connection.
     pub(crate) fn connected(&self, client: &str) -> bool {
         self.audience(&Subject::Client(client.into()), MessageType::Json, None) > 0
@@ -187,6 +197,20 @@ impl Fanout {
                 tracing::error!("a shard panicked");
             }
         }
+    }
+}
+
+/// Who is connected, for those who must not hold the shards.
+#[derive(Clone, Debug)]
+pub(crate) struct Presence(Arc<[Handle]>);
+
+impl Presence {
+    /// Whether the client has a connection.
+    pub(crate) fn connected(&self, client: &str) -> bool {
+        let subject = Subject::Client(client.into());
+        let kind = MessageType::Json;
+        let mut shards = self.0.iter();
+        shards.any(|shard| shard.audience(&subject, kind, None) > 0)
     }
 }
 

@@ -22,6 +22,7 @@ use super::inbox::Inbox;
 use super::index::{Slot, SubjectIndex};
 use super::jitter::Jitter;
 use super::metrics::{ClosedLabels, Metrics, Tally};
+use super::note::Note;
 use super::opening::Opening;
 use super::registry::{Listed, Registry};
 use super::ring::Ring;
@@ -97,6 +98,7 @@ pub(crate) struct Shard<S> {
     drain_until: Option<u64>,
     chunk: Chunk,
     tally: Tally,
+    notes: Vec<Note>,
     requests: Vec<(Key, Request)>,
 }
 
@@ -160,6 +162,7 @@ impl<S: Write> Shard<S> {
             drain_until: None,
             chunk: Chunk::default(),
             tally: Tally::default(),
+            notes: Vec::new(),
             requests: Vec::new(),
         }
     }
@@ -186,6 +189,7 @@ impl<S: Write> Shard<S> {
         let card = Arc::clone(&opening.card);
         self.write_index()
             .insert(slot, &card.client, &card.topics, card.kinds);
+        self.notes.push(Note::Attached(card.client.clone()));
         let listed = self.registry.list(&card);
         self.metrics.opened.inc();
         self.metrics.connections.inc();
@@ -218,6 +222,7 @@ impl<S: Write> Shard<S> {
             settings,
             epoch,
             tally,
+            notes,
             chunk,
             released,
             ..
@@ -230,6 +235,7 @@ impl<S: Write> Shard<S> {
             now,
             limits: settings,
             tally,
+            notes,
             chunk,
         };
         for (frame, seq) in batch.frames.iter().zip(first..) {
@@ -363,6 +369,11 @@ impl<S: Write> Shard<S> {
     /// What the readers are asked.
     pub(crate) fn take_requests(&mut self) -> impl Iterator<Item = (Key, Request)> {
         std::mem::take(&mut self.requests).into_iter()
+    }
+
+    /// What happened to messages that wait for their ack.
+    pub(crate) fn notes(&mut self) -> &mut Vec<Note> {
+        &mut self.notes
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -584,6 +595,7 @@ impl<S: Write> Shard<S> {
             settings,
             epoch,
             tally,
+            notes,
             chunk,
             released,
             ..
@@ -596,6 +608,7 @@ impl<S: Write> Shard<S> {
             now,
             limits: settings,
             tally,
+            notes,
             chunk,
         };
         Some(act(resident, &mut view))

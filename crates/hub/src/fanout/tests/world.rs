@@ -258,6 +258,8 @@ impl World {
             place: start.place,
             losses_known: start.losses_known,
             greeting: Vec::new(),
+            repeats: Vec::new(),
+            gaps: Vec::new(),
             expires_at: None,
         };
         let pipe = Pipe::default();

@@ -77,9 +77,6 @@ impl From<AppendError> for Refusal {
 
 impl Draft {
     fn new(hub: &Hub, identity: &Identity, message: Incoming) -> Result<Self, Problem> {
-        if message.require_ack {
-            return Err(problem::not_available("requireAck"));
-        }
         let source = identity.source(message.source.as_deref())?.to_owned();
         let message = message.into_message(&source, hub.now_ms(), || {
             MessageId::from_uuid(Uuid::now_v7().as_u128())
