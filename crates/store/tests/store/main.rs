@@ -8,6 +8,7 @@ mod duplicates;
 mod model;
 mod order;
 mod positions;
+mod races;
 mod read;
 mod state;
 mod trim;
