@@ -3,6 +3,8 @@
 //! Full is a state to come back from: every write is tried, and the first that succeeds ends it. Broken is for good: what a
 //! sync that failed has left on the disk is unknown, so nothing is written behind it.
 
+use rusqlite::config::DbConfig;
+
 use super::transaction::{Failure, classify};
 use super::writer::Writer;
 use crate::stats::Health;
@@ -17,9 +19,22 @@ impl Writer {
             (Failure::Full, Health::Full) => return,
             (Failure::Full, Health::Ok) => Health::Full,
         };
+        if health == Health::Failed {
+            self.leave_log_alone();
+        }
         self.set_health(health);
         if health == Health::Full && self.trim.is_none() {
             self.trim = Some(super::retention::Trim::default());
+        }
+    }
+
+    /// SQLite would carry the log over when it closes, with what a failed sync has left in it.
+    fn leave_log_alone(&self) {
+        if let Err(error) = self
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        {
+            tracing::warn!(%error, "the store's log will be carried over when it closes");
         }
     }
 

@@ -18,6 +18,7 @@ mod losses;
 mod merge;
 mod meta;
 mod open;
+mod page;
 mod pool;
 mod queue;
 mod reader;

@@ -12,13 +12,6 @@ use crate::history::Selector;
 /// Rows fetched at once from each place.
 const CHUNK_ROWS: usize = 128;
 
-/// A row that was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Visited {
-    pub(super) position: u64,
-    pub(super) selected: bool,
-}
-
 /// Decides by subject, once for each.
 pub(super) struct Selected<'s> {
     selector: &'s Selector,
@@ -70,12 +63,13 @@ impl LogScan {
         }
     }
 
+    /// The next row, and whether it is selected.
     pub(super) fn next(
         &mut self,
         connection: &Connection,
         subjects: &mut Subjects,
         selected: &mut Selected<'_>,
-    ) -> rusqlite::Result<Option<Visited>> {
+    ) -> rusqlite::Result<Option<(u64, bool)>> {
         if self.chunk.is_empty() && !self.ended {
             let mut statement = connection.prepare_cached(
                 "SELECT pos, subject FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
@@ -98,10 +92,10 @@ impl LogScan {
         let Some((position, subject)) = self.chunk.pop_front() else {
             return Ok(None);
         };
-        Ok(Some(Visited {
+        Ok(Some((
             position,
-            selected: selected.has(subject, connection, subjects)?,
-        }))
+            selected.has(subject, connection, subjects)?,
+        )))
     }
 }
 

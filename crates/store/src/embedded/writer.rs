@@ -100,6 +100,7 @@ impl Writer {
         let mut batch = Batch::new(now, before, &self.window);
         let mut written = match self.health {
             Health::Failed => Err(Failure::Failed),
+            Health::Full if self.reserve.is_released() => Err(Failure::Full),
             Health::Ok | Health::Full => Ok(()),
         };
         for call in calls {

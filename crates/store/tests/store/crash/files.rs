@@ -164,30 +164,36 @@ async fn a_damaged_entry_is_not_handed_out() {
     let store = folder::open(dir.path());
     let reads = store
         .reading(move |reader| {
-            let selected = exact([client("b")]);
+            let read = |reader: &mut tidings_store::Reader, selector, after| {
+                let page = reader.read(selector, whole(after, upto));
+                page.map(|page| (page.entries.len(), page.scanned_to))
+            };
+            let (selected, everything) = (exact([client("b")]), everything());
+            let before = read(reader, &everything, Position::ZERO);
+            let scanned_to = before.as_ref().map_or(upto, |(_, scanned_to)| *scanned_to);
             (
-                reader
-                    .read(&selected, whole(Position::ZERO, upto))
-                    .map(|page| page.entries.len()),
-                reader
-                    .read(&everything(), whole(Position::ZERO, upto))
-                    .map(|page| page.entries.len()),
-                reader.at(&[damaged]).map(|found| found.len()),
-                reader
-                    .read(&everything(), whole(damaged, upto))
-                    .map(|page| page.entries.len()),
+                before,
+                [
+                    read(reader, &selected, Position::ZERO).map(|(entries, _)| entries),
+                    read(reader, &everything, scanned_to).map(|(entries, _)| entries),
+                    reader.at(&[damaged]).map(|found| found.len()),
+                ],
+                read(reader, &everything, damaged).map(|(entries, _)| entries),
             )
         })
         .await
         .expect("the store reads");
-    for read in [reads.0, reads.1, reads.2] {
+    let (before, scanned_to) = reads.0.expect("what lies before can be read");
+    assert_eq!(before, 4 * BATCH as usize);
+    assert!(scanned_to < damaged);
+    for read in reads.1 {
         assert!(
             matches!(read, Err(ReadError::Damaged { position }) if position == damaged),
             "{read:?}"
         );
     }
     assert_eq!(
-        reads.3.expect("what lies behind can be read"),
+        reads.2.expect("what lies behind can be read"),
         396 * BATCH as usize
     );
 }
