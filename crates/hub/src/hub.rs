@@ -87,7 +87,7 @@ impl Hub {
         let target = dispatcher.target();
         let store = open_store(&config, dispatcher).await?;
         let counts = fanout::Metrics::default();
-        let metrics = Metrics::new(|registry| counts.register(registry));
+        let metrics = Metrics::new(&store, &seats, |registry| counts.register(registry));
         let settings = Settings::new(&config.sse);
         let fanout =
             Fanout::start(&settings, &store, &target, &counts).map_err(StartError::Threads)?;

@@ -13,7 +13,7 @@ use tidings_protocol::{ErrorCode, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::defaults::{BUFFER_BYTES, KEEP_ALIVE, LINGER};
 use super::exchange::{Exchange, Moment, Phase};
@@ -52,7 +52,7 @@ pub(super) async fn serve(
             TokioIo::new(Wire::new(stream, Arc::clone(&exchange))),
             Requests::new(Arc::clone(&site), peer, terms.full, Arc::clone(&exchange)),
         );
-    let end = drive(&mut connection, &exchange, terms.head_timeout, stop).await;
+    let end = drive(&mut connection, &exchange, terms.head_timeout, stop.clone()).await;
     let mut stream = connection.into_parts().io.into_inner().into_stream();
     match end {
         // What the client sent behind the request for the stream is dropped with hyper's buffer.
@@ -61,9 +61,9 @@ pub(super) async fn serve(
             let _ = stream
                 .write_all(&problem::to_bytes(&slow_head(terms.head_timeout)))
                 .await;
-            close(stream).await;
+            close(stream, stop).await;
         }
-        End::Done => close(stream).await,
+        End::Done => close(stream, stop).await,
     }
 }
 
@@ -150,16 +150,20 @@ fn hand_over(stream: TcpStream, opening: Opening, seat: Seat, site: &Site) {
     }
 }
 
-/// Closes so that the last answer arrives: see [`LINGER`].
-async fn close(mut stream: TcpStream) {
+/// Closes so that the last answer arrives: see [`LINGER`]. A stopping server does not wait for it.
+async fn close(mut stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
     let rest = async {
-        stream.shutdown().await?;
         let mut rest = [0; 4096];
-        while stream.read(&mut rest).await? > 0 {}
-        std::io::Result::Ok(())
+        while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
     };
-    // However it ends, there is nobody left to tell.
-    let _ = timeout(LINGER, rest).await;
+    tokio::select! {
+        () = rest => {}
+        () = sleep(LINGER) => {}
+        () = stopped(&mut stop) => {}
+    }
 }
 
 fn slow_head(allowed: Duration) -> tidings_protocol::Problem {
