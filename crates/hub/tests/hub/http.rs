@@ -668,6 +668,19 @@ fn a_connection_above_the_limit_is_told_so_and_a_freed_place_is_given_again() {
 }
 
 #[test]
+fn a_stream_keeps_the_place_of_its_connection_until_it_ends() {
+    let hub = Called::start_with(&[("SERVER_CONNECTIONS_MAX", "1")]);
+    let mut stream = hub.connect();
+    stream.send(&request("GET", "/sse?clientId=a", &[], b""));
+    assert_eq!(stream.head().status, 200);
+    assert_eq!(hub.get("/health").refusal().1, "too_many_connections");
+    drop(stream);
+    while hub.get("/health").status != 200 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_native_event_source_is_told_of_a_temporary_refusal_in_a_stream_that_ends() {
     let hub = Called::start_with(&[("SERVER_CONNECTIONS_MAX", "1")]);
     let _first = hub.connect();
