@@ -225,3 +225,64 @@ fn key(order: Order, position: u64) -> u64 {
         Order::Descending => u64::MAX - position,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::open_writer;
+    use super::*;
+    use crate::options::Durability;
+
+    const SUBJECTS: [SubjectId; 2] = [SubjectId(4), SubjectId(9)];
+
+    fn merged(order: Order, range: (u64, u64), memory: Vec<u64>) -> Vec<u64> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let connection =
+            open_writer(&dir.path().join("db"), Durability::Os).expect("a new database opens");
+        for position in 1..=600_u64 {
+            let subject = [SUBJECTS[0], SUBJECTS[1], SubjectId(13)][(position % 3) as usize];
+            connection
+                .execute(
+                    "INSERT INTO idx VALUES (?, ?)",
+                    params![subject.0, signed(position)],
+                )
+                .expect("a row can be written");
+        }
+        let mut merge =
+            SubjectMerge::new(&connection, &SUBJECTS, memory, range, order).expect("a merge");
+        std::iter::from_fn(|| merge.next(&connection).expect("a row")).collect()
+    }
+
+    /// What the two subjects have: two of three positions in the table, and what came later in memory.
+    fn expected(after: u64, upto: u64) -> Vec<u64> {
+        let of_table = (1..=600).filter(|position| position % 3 != 2);
+        of_table
+            .chain(601..=700)
+            .filter(|position| *position > after && *position <= upto)
+            .collect()
+    }
+
+    #[test]
+    fn table_and_memory_are_one_sequence_and_what_is_in_both_comes_once() {
+        let memory: Vec<u64> = expected(500, 700);
+        assert_eq!(merged(Order::Ascending, (0, 700), memory), expected(0, 700));
+    }
+
+    #[test]
+    fn the_sequence_also_runs_backwards() {
+        let memory: Vec<u64> = expected(500, 700);
+        let backwards: Vec<u64> = expected(0, 700).into_iter().rev().collect();
+        assert_eq!(merged(Order::Descending, (0, 700), memory), backwards);
+    }
+
+    #[test]
+    fn a_range_begins_after_and_ends_with_its_bounds() {
+        assert_eq!(
+            merged(Order::Ascending, (100, 402), Vec::new()),
+            expected(100, 402)
+        );
+        assert_eq!(
+            merged(Order::Ascending, (402, 402), Vec::new()),
+            Vec::<u64>::new()
+        );
+    }
+}
