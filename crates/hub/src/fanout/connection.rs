@@ -384,7 +384,7 @@ impl<S: Write> Connection<S> {
                 }
                 (Phase::Behind(behind), Sent::Lane { position }) => behind.overtaken(position),
                 (Phase::Behind(behind), Sent::Scan { position, next }) => {
-                    behind.scanned(position, next)
+                    behind.scanned(position, next);
                 }
                 _ => unreachable!("a chunk is chosen and written in the same phase"),
             }

@@ -60,7 +60,7 @@ impl Metrics {
             &self.inbox_bytes,
         );
         let mut counter = |name: &str, help: &str, counter: &Counter| {
-            registry.register(name, help, counter.clone())
+            registry.register(name, help, counter.clone());
         };
         counter("opened", "Streams opened", &self.opened);
         counter(

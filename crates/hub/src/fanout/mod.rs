@@ -57,7 +57,7 @@ use self::dispatch::Target;
 use self::driver::Driver;
 use self::inbox::{Inbox, Item};
 use self::registry::Registry;
-use self::shard::{Handle, Shard};
+use self::shard::{Handle, Setup, Shard};
 use crate::http::Seat;
 
 /// All shards. Dropping it closes every stream.
@@ -78,8 +78,13 @@ impl Fanout {
         metrics: &Metrics,
     ) -> io::Result<Self> {
         let clock = Clock::start();
-        let epoch: Arc<str> = store.epoch().into();
-        let registry = Arc::new(Registry::default());
+        let setup = Setup {
+            settings: settings.clone(),
+            epoch: store.epoch().into(),
+            released: store.bounds().last.0,
+            registry: Arc::default(),
+            metrics: metrics.clone(),
+        };
         let mut shards = Vec::new();
         let mut threads = Vec::new();
         for number in 0..settings.shards {
@@ -87,16 +92,8 @@ impl Fanout {
             let waker = mio::Waker::new(poll.registry(), driver::WAKE)?;
             let inbox = Arc::new(Inbox::new(waker, settings.inbox_bytes_max, metrics.clone()));
             let handle = Handle::new(Arc::clone(&inbox));
-            let shard = Shard::new(
-                settings.clone(),
-                Arc::clone(&epoch),
-                store.bounds().last.0,
-                &handle,
-                Arc::clone(&registry),
-                metrics.clone(),
-                clock.now(),
-                Clock::wall_ms() ^ number as u64,
-            );
+            let seed = Clock::wall_ms() ^ number as u64;
+            let shard = Shard::new(setup.clone(), &handle, clock.now(), seed);
             let driver = Driver {
                 poll,
                 inbox,
@@ -115,7 +112,7 @@ impl Fanout {
         assert!(
             dispatcher
                 .set(Target {
-                    epoch,
+                    epoch: setup.epoch,
                     shards: Arc::clone(&shards)
                 })
                 .is_ok(),
@@ -123,7 +120,7 @@ impl Fanout {
         );
         Ok(Self {
             shards,
-            registry,
+            registry: setup.registry,
             next: AtomicUsize::new(0),
             threads: Mutex::new(threads),
         })

@@ -39,9 +39,9 @@ impl<K> Wheel<K> {
             let mut kept = Vec::new();
             for (at, key) in slot.drain(..) {
                 if at <= now {
-                    due.push(key)
+                    due.push(key);
                 } else {
-                    kept.push((at, key))
+                    kept.push((at, key));
                 }
             }
             *slot = kept;
