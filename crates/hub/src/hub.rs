@@ -141,7 +141,7 @@ impl Running {
         let mut failed = self.failed.clone();
         if failed.wait_for(|failed| *failed).await.is_err() {
             // The caretaker ends only with the hub.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

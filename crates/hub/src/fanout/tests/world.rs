@@ -345,7 +345,7 @@ impl Client {
         };
         let bytes: Vec<u8> = line.pipe.0.borrow_mut().bytes.drain(..).collect();
         line.decoder.feed(&bytes);
-        while let Some(event) = line.decoder.next() {
+        for event in line.decoder.by_ref() {
             let event = event.expect("within the limit");
             self.last_id.clone_from(&event.last_event_id);
             let message: serde_json::Value = serde_json::from_str(&event.data).expect("JSON");
