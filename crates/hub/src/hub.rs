@@ -192,7 +192,7 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
                 Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
             },
             _ = look.tick() => {
-                if hub.store.health() == Health::Failed {
+                if hub.store.health() == Health::Failed || hub.fanout.has_failed() {
                     fail.send_replace(true);
                 }
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cells::Cell;
 use crate::entry::{Entry, Position, Subject};
 use crate::error::ReadError;
+use crate::options::PerClass;
 
 /// Questions to what is stored.
 ///
@@ -105,6 +106,9 @@ pub struct Page {
 pub struct Lost {
     /// The newest position that is lost.
     pub upto: Position,
+    /// The same for each class, zero where nothing is lost. Retention removes the oldest of a class first, so a reader
+    /// that was told of a loss up to here knows of all of it.
+    pub by_class: PerClass<Position>,
     /// Every selected entry that is kept and lies after `after` lies after this position too.
     pub resume_after: Position,
 }

@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     pub(crate) opened: Counter,
     pub(crate) closed: Family<ClosedLabels, Counter>,
     pub(crate) inbox_bytes: Gauge,
+    pub(crate) queued: Gauge,
     pub(crate) inbox_refused: Counter,
     pub(crate) history_reads: Counter,
     pub(crate) history_failures: Counter,
@@ -53,6 +54,11 @@ impl Metrics {
             "connections_behind",
             "Open streams that read history",
             &self.connections_behind,
+        );
+        gauge(
+            "queued",
+            "Messages that wait in memory for their streams",
+            &self.queued,
         );
         gauge(
             "inbox_bytes",

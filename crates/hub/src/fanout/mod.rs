@@ -23,6 +23,7 @@ mod inbox;
 mod index;
 mod jitter;
 mod lane;
+mod losses;
 mod metrics;
 mod opening;
 mod pending;
@@ -39,7 +40,7 @@ mod wheel;
 
 use std::io;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -66,6 +67,7 @@ pub(crate) struct Fanout {
     shards: Arc<[Handle]>,
     registry: Arc<Registry>,
     next: AtomicUsize,
+    failed: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -87,6 +89,7 @@ impl Fanout {
         };
         let mut shards = Vec::new();
         let mut threads = Vec::new();
+        let failed = Arc::new(AtomicBool::new(false));
         for number in 0..settings.shards {
             let poll = mio::Poll::new()?;
             let waker = mio::Waker::new(poll.registry(), driver::WAKE)?;
@@ -101,11 +104,9 @@ impl Fanout {
                 clock,
             };
             let name = format!("shard-{number}");
-            threads.push(
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || driver.run(shard))?,
-            );
+            let alive = Alive(Arc::clone(&failed));
+            let run = move || alive.until_stopped(driver.run(shard));
+            threads.push(std::thread::Builder::new().name(name).spawn(run)?);
             shards.push(handle);
         }
         let shards: Arc<[Handle]> = shards.into();
@@ -122,8 +123,14 @@ impl Fanout {
             shards,
             registry: setup.registry,
             next: AtomicUsize::new(0),
+            failed,
             threads: Mutex::new(threads),
         })
+    }
+
+    /// Whether a shard has ended by itself. Its streams are cut, and new ones would hang: the process must end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Gives the socket to a shard, which writes the head and everything after it.
@@ -184,6 +191,26 @@ impl Fanout {
                 tracing::error!("a shard panicked");
             }
         }
+    }
+}
+
+/// Says that a shard has failed when its thread ends for any reason but being told to, a panic included.
+struct Alive(Arc<AtomicBool>);
+
+impl Alive {
+    fn until_stopped(self, ended: io::Result<()>) {
+        match ended {
+            Ok(()) => std::mem::forget(self),
+            Err(error) => {
+                tracing::error!(%error, "a shard cannot poll its sockets; its streams are cut");
+            }
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

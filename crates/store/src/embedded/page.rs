@@ -9,7 +9,7 @@ use super::reader::{Reader, Snapshot};
 use super::rows::{self, RowError};
 use super::selection::{LogScan, Order, Selected, SubjectMerge};
 use super::subjects::{SubjectId, Subjects};
-use crate::entry::Position;
+use crate::entry::{Class, Position};
 use crate::history::{Lost, Page, Selector, Slice};
 use crate::trim::is_expired;
 
@@ -138,10 +138,17 @@ impl<'s> Range<'s> {
     ) -> rusqlite::Result<Option<Lost>> {
         let newest =
             losses::newest_after(connection, subjects, self.selector, &self.exact, self.after)?;
-        let Some(upto) = newest else { return Ok(None) };
+        let Some(by_class) = newest else {
+            return Ok(None);
+        };
         let resume_after = self.before_first_kept(connection, subjects)?;
         Ok(Some(Lost {
-            upto: Position(upto),
+            upto: Class::ALL
+                .map(|class| by_class[class])
+                .into_iter()
+                .max()
+                .unwrap_or_default(),
+            by_class,
             resume_after: Position(resume_after),
         }))
     }

@@ -18,6 +18,7 @@ use super::clock::Now;
 use super::connection::{Connection, Flow, View};
 use super::frame::Batch;
 use super::history::{Answer, Request};
+use super::inbox::as_gauge;
 use super::index::{Slot, SubjectIndex};
 use super::jitter::Jitter;
 use super::metrics::{ClosedLabels, Metrics, Tally};
@@ -266,6 +267,8 @@ impl<S: Write> Shard<S> {
         self.write_index()
             .remove(key.slot, &card.client, &card.topics);
         self.metrics.connections.dec();
+        let queued = card.queued.load(Ordering::Relaxed);
+        self.metrics.queued.dec_by(as_gauge(queued));
         if resident.counted_behind {
             self.metrics.connections_behind.dec();
         }
@@ -325,12 +328,9 @@ impl<S: Write> Shard<S> {
         let flow = self.with(slot, now, |resident, view| {
             resident.touched = false;
             let flow = resident.connection.flush(view);
-            let card = &resident.connection.card;
-            card.queued
-                .store(resident.connection.queued(), Ordering::Relaxed);
             (flow, resident.connection.is_closing())
         });
-        self.count_behind(slot);
+        self.count(slot);
         match flow {
             None | Some((Flow::Idle, _)) => {}
             Some((Flow::Blocked, _)) => self.arm(key, now),
@@ -345,10 +345,20 @@ impl<S: Write> Shard<S> {
         }
     }
 
-    fn count_behind(&mut self, slot: Slot) {
+    /// Says what waits for the connection, and whether it is behind.
+    fn count(&mut self, slot: Slot) {
         let Some(resident) = &mut self.slots[slot as usize].resident else {
             return;
         };
+        let queued = resident.connection.queued();
+        let before = resident
+            .connection
+            .card
+            .queued
+            .swap(queued, Ordering::Relaxed);
+        self.metrics
+            .queued
+            .inc_by(as_gauge(queued) - as_gauge(before));
         let behind = resident.connection.is_behind();
         match (
             std::mem::replace(&mut resident.counted_behind, behind),
