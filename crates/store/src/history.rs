@@ -15,7 +15,8 @@ use crate::options::PerClass;
 /// entry's position.
 pub trait History {
     /// The selected entries after `slice.after` and up to `slice.upto`, ascending, until a limit of the slice ends the page.
-    /// At least one row is looked at.
+    /// At least one row is looked at. A page ends before a damaged entry; one that would begin with it is refused as
+    /// [`ReadError::Damaged`].
     fn read(&mut self, selector: &Selector, slice: Slice) -> Result<Page, ReadError>;
 
     /// The positions of the newest selected entries, ascending.
