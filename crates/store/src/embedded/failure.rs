@@ -16,7 +16,7 @@ impl Writer {
         self.subjects.forget();
         let health = match (failure, self.health) {
             (Failure::Failed, _) | (_, Health::Failed) => Health::Failed,
-            (Failure::Full, Health::Full) => return,
+            (Failure::Busy, _) | (Failure::Full, Health::Full) => return,
             (Failure::Full, Health::Ok) => Health::Full,
         };
         if health == Health::Failed {
@@ -64,16 +64,17 @@ impl Writer {
 
     /// A checkpoint that fails for want of room is repeated later: the log still has everything.
     pub(super) fn checkpoint_failed(&mut self, error: &rusqlite::Error) {
-        match classify(error) {
-            Failure::Full => {
-                tracing::warn!(%error, "no room for a checkpoint of the store");
-                self.fail(Failure::Full);
+        let failure = classify(error);
+        match failure {
+            Failure::Full => tracing::warn!(%error, "no room for a checkpoint of the store"),
+            Failure::Busy => {
+                tracing::warn!(%error, "another process holds up a checkpoint of the store");
             }
             Failure::Failed => {
                 tracing::error!(%error, "a checkpoint of the store failed; no more writes are taken");
-                self.fail(Failure::Failed);
             }
         }
+        self.fail(failure);
     }
 
     fn set_health(&mut self, health: Health) {

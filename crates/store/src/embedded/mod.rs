@@ -17,6 +17,7 @@ mod lock;
 mod losses;
 mod merge;
 mod meta;
+mod newest;
 mod open;
 mod page;
 mod pool;

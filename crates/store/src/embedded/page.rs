@@ -118,7 +118,7 @@ impl<'s> Range<'s> {
             .filter(|position| *position <= upto);
         Ok(match &self.selector.filter {
             Some(_) => Rows::Log(
-                LogScan::new(self.after, upto),
+                LogScan::new((self.after, upto), Order::Ascending),
                 Selected::new(self.selector, &self.exact),
             ),
             None => Rows::Subjects(SubjectMerge::new(

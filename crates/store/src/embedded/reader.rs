@@ -12,10 +12,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::meta::{signed, unsigned};
 use super::rows::{self, RowError};
 use super::schema::open_reader;
-use super::selection::{Order, SubjectMerge};
 use super::shared::Shared;
 use super::subjects::{SubjectId, Subjects};
-use super::{cells, identities, page, subjects, times, urgent};
+use super::{cells, identities, newest, page, times, urgent};
 use crate::cells::Cell;
 use crate::entry::{Entry, Position};
 use crate::error::ReadError;
@@ -47,44 +46,6 @@ impl Reader {
         exact.sort_unstable();
         exact.dedup();
         Ok(exact)
-    }
-
-    fn newest_positions(
-        &mut self,
-        selector: &Selector,
-        limit: usize,
-    ) -> Result<Vec<Position>, RowError> {
-        let now = self.shared.timeline.now();
-        let bound = self.shared.recent.bound();
-        let exact = match &selector.filter {
-            Some(_) => subjects::matching(&self.connection, selector)?,
-            None => self.resolve(selector)?,
-        };
-        let memory = self
-            .shared
-            .recent
-            .newest(&exact, bound, usize::MAX)
-            .concat();
-        let snapshot = Snapshot::begin(&self.connection)?;
-        let mut merge = SubjectMerge::new(
-            snapshot.connection,
-            &exact,
-            memory,
-            (0, bound),
-            Order::Descending,
-        )?;
-        let mut newest = Vec::new();
-        while newest.len() < limit
-            && let Some(position) = merge.next(snapshot.connection)?
-        {
-            if let Some(expires_at) = expires_at(snapshot.connection, position)?
-                && !is_expired(expires_at, now)
-            {
-                newest.push(Position(position));
-            }
-        }
-        newest.reverse();
-        Ok(newest)
     }
 }
 
@@ -148,7 +109,7 @@ impl History for Reader {
     }
 
     fn newest(&mut self, selector: &Selector, limit: usize) -> Result<Vec<Position>, ReadError> {
-        Ok(self.newest_positions(selector, limit)?)
+        Ok(newest::find(self, selector, limit)?)
     }
 
     fn urgent(

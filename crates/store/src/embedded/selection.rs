@@ -47,6 +47,7 @@ impl<'s> Selected<'s> {
 
 /// The rows of the log in `(after, upto]`, one after another.
 pub(super) struct LogScan {
+    order: Order,
     chunk: VecDeque<(u64, SubjectId)>,
     after: u64,
     upto: u64,
@@ -54,12 +55,13 @@ pub(super) struct LogScan {
 }
 
 impl LogScan {
-    pub(super) fn new(after: u64, upto: u64) -> Self {
+    pub(super) fn new((after, upto): (u64, u64), order: Order) -> Self {
         Self {
+            order,
             chunk: VecDeque::new(),
             after,
             upto,
-            ended: false,
+            ended: after >= upto,
         }
     }
 
@@ -71,23 +73,7 @@ impl LogScan {
         selected: &mut Selected<'_>,
     ) -> rusqlite::Result<Option<(u64, bool)>> {
         if self.chunk.is_empty() && !self.ended {
-            let mut statement = connection.prepare_cached(
-                "SELECT pos, subject FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
-            )?;
-            let mut found = statement.query(params![
-                signed(self.after),
-                signed(self.upto),
-                rows(CHUNK_ROWS)
-            ])?;
-            while let Some(row) = found.next()? {
-                self.chunk
-                    .push_back((unsigned(row.get(0)?), SubjectId(row.get(1)?)));
-            }
-            self.ended = self.chunk.len() < CHUNK_ROWS;
-            self.after = self
-                .chunk
-                .back()
-                .map_or(self.upto, |(position, _)| *position);
+            self.fill(connection)?;
         }
         let Some((position, subject)) = self.chunk.pop_front() else {
             return Ok(None);
@@ -97,9 +83,37 @@ impl LogScan {
             selected.has(subject, connection, subjects)?,
         )))
     }
+
+    fn fill(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(match self.order {
+            Order::Ascending => {
+                "SELECT pos, subject FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?"
+            }
+            Order::Descending => {
+                "SELECT pos, subject FROM log WHERE pos > ? AND pos <= ? ORDER BY pos DESC LIMIT ?"
+            }
+        })?;
+        let mut found = statement.query(params![
+            signed(self.after),
+            signed(self.upto),
+            rows(CHUNK_ROWS)
+        ])?;
+        while let Some(row) = found.next()? {
+            self.chunk
+                .push_back((unsigned(row.get(0)?), SubjectId(row.get(1)?)));
+        }
+        self.ended = self.chunk.len() < CHUNK_ROWS;
+        if let Some((last, _)) = self.chunk.back() {
+            match self.order {
+                Order::Ascending => self.after = *last,
+                Order::Descending => self.upto = last - 1,
+            }
+        }
+        Ok(())
+    }
 }
 
-/// The direction of a merge.
+/// The direction of a scan or a merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Ascending,
