@@ -115,6 +115,12 @@ pub(crate) fn invalid_field(field: &str, detail: impl Into<String>) -> Problem {
     naming(ErrorCode::InvalidField, field, detail)
 }
 
+/// It is for the scheduler, which this version does not have; it is never for everyone.
+pub(super) fn command_without_target() -> Problem {
+    let detail = "commands without `target` are not available in this version of the hub";
+    naming(ErrorCode::NotAvailable, "target", detail)
+}
+
 /// For what the protocol has and this hub does not have yet.
 pub(super) fn not_available(field: &str) -> Problem {
     naming(

@@ -280,6 +280,12 @@ fn a_command_with_a_target_goes_to_that_client_and_one_without_waits_for_a_later
         refusal,
         (501, "not_available".into(), Some("target".into()))
     );
+    let refused = hub.post(
+        "/api/messages",
+        r#"{"type":"command","payload":{"action":"execute"}}"#,
+    );
+    let not_for_everyone = (501, "not_available".into(), Some("target".into()));
+    assert_eq!(refused.refusal(), not_for_everyone);
     let other = hub
         .post(
             "/api/commands",
