@@ -90,21 +90,26 @@ impl Hub {
         let dispatcher = Dispatcher::default();
         let target = dispatcher.target();
         let (counts, waiting) = (fanout::Metrics::default(), receipts::Metrics::default());
-        let metrics = Metrics::new(|registry| {
-            counts.register(registry);
-            waiting.register(registry);
-        });
-        let inbox = Arc::new(Inbox::new(waiting));
+        let inbox = Arc::new(Inbox::new(waiting.clone()));
         // The fan-out comes second: what it tells of a message then comes after the message.
         let followers: Vec<Box<dyn Follower>> = vec![
             Box::new(receipts::Follower(Arc::clone(&inbox))),
             Box::new(dispatcher),
         ];
         let store = open_store(&config, followers).await?;
+        let metrics = Metrics::new(&store, &seats, |registry| {
+            counts.register(registry);
+            waiting.register(registry);
+        });
         let settings = Settings::new(&config.sse);
-        let fanout =
-            Fanout::start(&settings, &store, &target, &counts, &Receipts::observer(&inbox))
-                .map_err(StartError::Threads)?;
+        let fanout = Fanout::start(
+            &settings,
+            &store,
+            &target,
+            &counts,
+            &Receipts::observer(&inbox),
+        )
+        .map_err(StartError::Threads)?;
         let presence = fanout.presence();
         let receipts = Receipts::start(&config.receipts, store.clone(), inbox, presence)
             .await
@@ -160,7 +165,7 @@ impl Running {
         let mut failed = self.failed.clone();
         if failed.wait_for(|failed| *failed).await.is_err() {
             // The caretaker ends only with the hub.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -196,8 +201,7 @@ async fn open_store(
 ) -> Result<Store, StartError> {
     let dir = config.server.data.clone();
     let options = config.store.options(dir.clone());
-    let opened =
-        tokio::task::spawn_blocking(move || Store::open(options, followers)).await;
+    let opened = tokio::task::spawn_blocking(move || Store::open(options, followers)).await;
     opened
         .expect("opening a store does not panic")
         .map_err(|source| StartError::Store { dir, source })
@@ -218,7 +222,7 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
                 Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
             },
             _ = look.tick() => {
-                if hub.store.health() == Health::Failed {
+                if hub.store.health() == Health::Failed || hub.fanout.has_failed() {
                     fail.send_replace(true);
                 }
             }

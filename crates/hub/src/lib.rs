@@ -13,4 +13,5 @@ mod metrics;
 mod page;
 mod receipts;
 
+pub use auth::WeakSecret;
 pub use hub::{Hub, Running, StartError};

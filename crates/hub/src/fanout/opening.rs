@@ -13,6 +13,7 @@ use super::clock::{Clock, Now};
 use super::events;
 use super::greeting::greeting;
 use super::index::Kinds;
+use super::losses::KnownLosses;
 use super::note::Awaited;
 use super::place::Place;
 use super::start::{Asked, Start, decide};
@@ -52,7 +53,7 @@ pub(crate) struct Opening {
     pub(crate) card: Arc<Card>,
     pub(crate) place: Place,
     /// Losses up to here are not reported (again).
-    pub(crate) losses_known: u64,
+    pub(crate) losses_known: KnownLosses,
     /// The head of the answer and the first events.
     pub(crate) greeting: Vec<u8>,
     /// What still waits for an ack though it counts as sent where the stream starts; right after `connect`.
@@ -123,7 +124,9 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
         .repeats(&hub.store, card.client.as_str(), &place)
         .await;
     let greeting = greeting(hub, &card, &place, resumed, &request.headers, now);
-    let gaps = gaps.into_iter().flat_map(|gap| events::gap(&card, gap, now));
+    let gaps = gaps
+        .into_iter()
+        .flat_map(|gap| events::gap(&card, gap, now));
     let gaps = gaps.collect();
     Ok(Opening {
         card,

@@ -72,10 +72,7 @@ fn cursor(text: Option<&str>, field: &str) -> Result<Option<Cursor>, Problem> {
 
 fn not_settled(error: &SettleError) -> Problem {
     match error {
-        SettleError::Busy => problem::new(
-            ErrorCode::Overloaded,
-            "too many acks wait to be stored",
-        ),
+        SettleError::Busy => problem::new(ErrorCode::Overloaded, "too many acks wait to be stored"),
         SettleError::Read => problem::new(ErrorCode::StoreFailed, "the store cannot be read"),
         SettleError::Commit(error) => problem::from_commit(error),
         SettleError::Stopped => problem::new(ErrorCode::ShuttingDown, "the hub is shutting down"),

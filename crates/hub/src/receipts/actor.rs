@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_store::{
-    CommitError, Position, ReadError, Reader, Selector, Slice, Store, Subject,
-};
+use tidings_store::{CommitError, Position, ReadError, Reader, Selector, Slice, Store, Subject};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -280,7 +278,9 @@ impl Actor {
         metrics.receipts.inc_by(counts.receipts);
         metrics.pending.set(as_gauge(self.book.len() as u64));
         let last = self.store.bounds().last.0;
-        metrics.lag.set(as_gauge(last.saturating_sub(self.followed)));
+        metrics
+            .lag
+            .set(as_gauge(last.saturating_sub(self.followed)));
     }
 
     #[cfg(test)]
@@ -299,7 +299,9 @@ impl fmt::Debug for Actor {
 
 /// Reads every pending record; returns up to where the journal was followed.
 async fn load(store: &Store, book: &mut Book, now: Now) -> Result<u64, ReadError> {
-    let cell = store.reading(|reader| reader.cell(cell::FOLLOWED)).await??;
+    let cell = store
+        .reading(|reader| reader.cell(cell::FOLLOWED))
+        .await??;
     let followed = cell.and_then(|cell| cell::parse_followed(&cell.value));
     let mut after: Option<String> = None;
     loop {
@@ -313,7 +315,7 @@ async fn load(store: &Store, book: &mut Book, now: Now) -> Result<u64, ReadError
         after = Some(last.clone());
         for (name, cell) in page {
             match (cell::parse_key(&name), cell::parse_pending(&cell.value)) {
-                (Some(key), Some(kept)) => book.load(key, kept, now),
+                (Some(key), Some(kept)) => book.load(&key, kept, now),
                 _ => tracing::error!(name, "a pending ack cannot be read and is left out"),
             }
         }

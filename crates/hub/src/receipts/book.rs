@@ -94,10 +94,10 @@ impl Book {
     }
 
     /// Takes in what a cell holds.
-    pub(super) fn load(&mut self, key: Key, mut kept: Kept, now: Now) {
+    pub(super) fn load(&mut self, key: &Key, mut kept: Kept, now: Now) {
         kept.pending.resume(now, &self.rules);
         self.kept.insert(key.clone(), kept);
-        self.arm(&key, now);
+        self.arm(key, now);
     }
 
     /// Takes in an entry of the journal, if it waits for an ack. A copy of one that waits already takes its place in the
@@ -134,7 +134,9 @@ impl Book {
         match note {
             Note::Sent(awaited) => self.sent(awaited, now),
             Note::Attached(client) => {
-                self.each_of(client.as_str(), now, |pending, rules| pending.attached(now, rules));
+                self.each_of(client.as_str(), now, |pending, rules| {
+                    pending.attached(now, rules);
+                });
             }
         }
     }
@@ -255,10 +257,6 @@ impl Book {
         self.kept.len()
     }
 
-    pub(super) fn has_changes(&self) -> bool {
-        !self.dirty.is_empty()
-    }
-
     /// What has changed; from now on it counts as written.
     pub(super) fn take_changes(&mut self) -> Changes {
         let dirty = std::mem::take(&mut self.dirty);
@@ -267,7 +265,9 @@ impl Book {
             None => cell::delete_pending(key),
         });
         let settled = std::mem::take(&mut self.settled);
-        let settled = settled.iter().map(|(key, settled)| cell::put_settled(key, settled));
+        let settled = settled
+            .iter()
+            .map(|(key, settled)| cell::put_settled(key, settled));
         Changes {
             puts: pending.chain(settled).collect(),
             receipts: std::mem::take(&mut self.receipts),
@@ -325,7 +325,10 @@ impl Book {
     }
 
     fn tell(&mut self, key: &Key, status: ReceiptStatus, now: Now) {
-        let command_id = self.kept.get(key).and_then(|kept| kept.command_id.as_deref());
+        let command_id = self
+            .kept
+            .get(key)
+            .and_then(|kept| kept.command_id.as_deref());
         if let Some(receipt) = receipt::record(key, command_id, status, now.wall_ms) {
             self.receipts.push(receipt);
             self.counts.receipts += 1;
@@ -359,10 +362,10 @@ impl Book {
             return;
         };
         // The time to live is told by the wall clock.
-        let expiry = kept.pending.expires_at.map(|at| {
-            now.mono_ms
-                .saturating_add(at.saturating_sub(now.wall_ms))
-        });
+        let expiry = kept
+            .pending
+            .expires_at
+            .map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.wall_ms)));
         let due = [kept.pending.due, expiry].into_iter().flatten().min();
         if due == kept.armed {
             return;

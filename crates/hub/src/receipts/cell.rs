@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidings_protocol::api::ReceiptStatus;
 use tidings_store::{Expect, Put};
 
-use super::book::{Key, Kept};
+use super::book::{Kept, Key};
 use super::decision::Pending;
 
 /// Joins the parts of a key: a control character, which no id and no client has.
@@ -45,7 +45,10 @@ pub(super) struct Settled {
 }
 
 pub(super) fn pending_key(key: &Key) -> String {
-    format!("{PENDING}{}{JOIN}{}{JOIN}{}", key.client, key.source, key.id)
+    format!(
+        "{PENDING}{}{JOIN}{}{JOIN}{}",
+        key.client, key.source, key.id
+    )
 }
 
 /// Before the client: by source and id all receipts of a message are found.
@@ -92,7 +95,11 @@ pub(super) fn put_settled(key: &Key, settled: &Settled) -> Put {
 }
 
 pub(super) fn put_followed(position: u64) -> Put {
-    put(FOLLOWED.to_owned(), Some(Bytes::from(position.to_string())), None)
+    put(
+        FOLLOWED.to_owned(),
+        Some(Bytes::from(position.to_string())),
+        None,
+    )
 }
 
 pub(super) fn parse_followed(value: &[u8]) -> Option<u64> {
@@ -150,6 +157,9 @@ mod tests {
         assert_eq!(parse_key(&put.key), Some(key));
         let value = put.value.expect("a value");
         assert_eq!(parse_pending(&value), Some(kept));
-        assert_eq!((parse_pending(b"{}"), parse_key("pending\u{1f}a")), (None, None));
+        assert_eq!(
+            (parse_pending(b"{}"), parse_key("pending\u{1f}a")),
+            (None, None)
+        );
     }
 }

@@ -61,7 +61,9 @@ impl Rules {
     fn delay_ms(&self, attempts: u32) -> u64 {
         let doublings = attempts.saturating_sub(1).min(63);
         let delay = u128::from(self.first_delay_ms) << doublings;
-        u64::try_from(delay).unwrap_or(u64::MAX).min(self.delay_max_ms.max(self.first_delay_ms))
+        u64::try_from(delay)
+            .unwrap_or(u64::MAX)
+            .min(self.delay_max_ms.max(self.first_delay_ms))
     }
 
     fn next(&self, attempts: u32, now: Now) -> Option<u64> {

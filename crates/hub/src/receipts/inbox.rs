@@ -122,6 +122,11 @@ impl Inbox {
     }
 
     #[cfg(test)]
+    pub(super) fn lose_notes(&self) {
+        self.lock().notes_lost = true;
+    }
+
+    #[cfg(test)]
     pub(super) fn lose_entries(&self) {
         self.lock().miss();
     }

@@ -21,7 +21,11 @@ pub(crate) struct Found {
 const RECEIPTS_MAX: usize = 16;
 
 /// Looks a message up by its identity; `None` when nothing of it is kept.
-pub(crate) fn find(reader: &mut Reader, source: &str, id: &str) -> Result<Option<Found>, ReadError> {
+pub(crate) fn find(
+    reader: &mut Reader,
+    source: &str,
+    id: &str,
+) -> Result<Option<Found>, ReadError> {
     let entry = reader.locate(source, id)?;
     let mut receipts = Vec::new();
     if let Some(Subject::Client(client)) = entry.as_ref().map(|entry| &entry.subject) {

@@ -32,7 +32,7 @@ impl Metrics {
             &self.lag,
         );
         let mut counter = |name: &str, help: &str, counter: &Counter| {
-            registry.register(name, help, counter.clone())
+            registry.register(name, help, counter.clone());
         };
         counter("acknowledged", "Messages acknowledged", &self.acknowledged);
         counter(

@@ -71,7 +71,8 @@ impl Receipts {
     ) -> Result<Self, ReadError> {
         let connected = Box::new(move |client: &str| presence.connected(client));
         let rules = Rules::new(settings);
-        let actor = Actor::open(rules, store, Arc::clone(&inbox), connected, Clock::start()).await?;
+        let actor =
+            Actor::open(rules, store, Arc::clone(&inbox), connected, Clock::start()).await?;
         Ok(Self {
             inbox,
             actor: Mutex::new(Some(tokio::spawn(actor.run()))),
@@ -117,7 +118,9 @@ impl Receipts {
         if pending.is_empty() {
             return Vec::new();
         }
-        let read = store.reading(move |reader| repeat::events(reader, &pending)).await;
+        let read = store
+            .reading(move |reader| repeat::events(reader, &pending))
+            .await;
         read.and_then(|events| events).unwrap_or_else(|error| {
             tracing::error!(%error, "read what a client has not acknowledged; it comes when it is due");
             Vec::new()
@@ -132,7 +135,11 @@ impl Receipts {
     /// Writes what was noted until now, and stops.
     pub(crate) async fn stop(&self) {
         self.inbox.stop();
-        let actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let actor = self
+            .actor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(actor) = actor
             && actor.await.is_err()
         {

@@ -24,7 +24,11 @@ pub(super) fn body(stored: &[u8], number: u32) -> Vec<u8> {
 /// Which repeat a message of the hub's own making is. Read from the end: nothing else of it needs to be looked at.
 pub(crate) fn number(body: &[u8]) -> Option<u32> {
     let open = body.strip_suffix(b"}")?;
-    let digits = open.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = open
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let (head, number) = open.split_at(open.len() - digits);
     head.ends_with(FIELD)
         .then(|| std::str::from_utf8(number).ok()?.parse().ok())

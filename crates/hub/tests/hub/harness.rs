@@ -49,6 +49,10 @@ impl Hub {
     }
 
     pub fn start_in(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
+        Self::start_with_log(dir, settings, Stdio::inherit())
+    }
+
+    pub fn start_with_log(dir: Arc<TempDir>, settings: Vec<(String, String)>, log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.path())
@@ -60,6 +64,7 @@ impl Hub {
             )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the hub starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();

@@ -1,8 +1,13 @@
 //! The hub as its users meet it: the built binary, real sockets, real files.
 
+mod auth;
+mod bad_input;
 mod churn;
 mod cli;
+mod client;
 mod crash;
 mod harness;
+mod http;
+mod receipts;
 mod slow;
 mod stream;

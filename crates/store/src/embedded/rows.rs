@@ -87,6 +87,12 @@ pub(super) fn fetch(
     Ok(Some((entry, stored.fingerprint)))
 }
 
+pub(super) fn exists(connection: &Connection, position: u64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM log WHERE pos = ?")?
+        .exists([signed(position)])
+}
+
 struct Stored {
     entry: Entry,
     subject: SubjectId,

@@ -122,8 +122,7 @@ fn as_command(mut message: Incoming, body: &[u8]) -> Result<Incoming, Problem> {
         ));
     }
     if message.target.is_none() {
-        let detail = "commands without `target` are not available in this version of the hub";
-        return Err(problem::naming(ErrorCode::NotAvailable, "target", detail));
+        return Err(problem::command_without_target());
     }
     message.kind = MessageType::Command;
     message.require_ack |= command_fields(&message).require_ack == true;
