@@ -24,6 +24,8 @@ Commands:
                       http://127.0.0.1:8080 with its data under target/. Options go to `tidings serve`.
   test                Run everything that a change has to pass: formatting, lints, all Rust tests, licences and
                       banned crates, the page in Chromium, and the checks of its JavaScript.
+  soak [<rounds>]     Kill the store in the middle of its work so many times (2,000 unless told: some ten
+                      minutes) and compare what is left with what was acknowledged; `test` does it a few times.
   help                Print this text.
 
 `test` needs Node.js 20 or newer with npm, and Chromium: from $CHROMIUM, from PATH, or, as root on Debian,
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         ["test"] => suite::test(),
+        ["soak"] => suite::soak("2000"),
+        ["soak", rounds] if rounds.parse::<u64>().is_ok() => suite::soak(rounds),
         _ => {
             eprint!(
                 "cargo xtask: no such command: {}\n\n{HELP}",

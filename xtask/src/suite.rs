@@ -25,6 +25,16 @@ const CLIPPY: [&str; 7] = [
 const BUILD: [&str; 5] = ["build", "--workspace", "--bins", "--tests", "--locked"];
 const TEST: [&str; 4] = ["test", "--workspace", "--locked", "--no-fail-fast"];
 
+/// Also the workspace, for the same reason.
+const KILL: [&str; 6] = [
+    "test",
+    "--workspace",
+    "--locked",
+    "--test",
+    "store",
+    "crash::kill",
+];
+
 pub(crate) fn test() -> ExitCode {
     let started = Instant::now();
     let preparing = thread::spawn(|| (timed(node::install), timed(chromium::find)));
@@ -60,6 +70,15 @@ pub(crate) fn test() -> ExitCode {
         steps.push(Step::run("page in Chromium", || node::end_to_end(&browser)));
     }
     conclude(&steps, started.elapsed())
+}
+
+/// The crash test of the store, over and over.
+pub(crate) fn soak(rounds: &str) -> ExitCode {
+    let mut kill = cargo(KILL);
+    kill.env("TIDINGS_CRASH_ROUNDS", rounds);
+    let soak = Step::run("soak", || suite(kill, count_libtest));
+    let took = soak.took;
+    conclude(&[soak], took)
 }
 
 /// Prints the steps and, as the last line, their sum.

@@ -87,7 +87,7 @@ impl Hub {
         let target = dispatcher.target();
         let store = open_store(&config, dispatcher).await?;
         let counts = fanout::Metrics::default();
-        let metrics = Metrics::new(|registry| counts.register(registry));
+        let metrics = Metrics::new(&store, &seats, |registry| counts.register(registry));
         let settings = Settings::new(&config.sse);
         let fanout =
             Fanout::start(&settings, &store, &target, &counts).map_err(StartError::Threads)?;
@@ -141,7 +141,7 @@ impl Running {
         let mut failed = self.failed.clone();
         if failed.wait_for(|failed| *failed).await.is_err() {
             // The caretaker ends only with the hub.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -192,7 +192,7 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
                 Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
             },
             _ = look.tick() => {
-                if hub.store.health() == Health::Failed {
+                if hub.store.health() == Health::Failed || hub.fanout.has_failed() {
                     fail.send_replace(true);
                 }
             }

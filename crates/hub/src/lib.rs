@@ -12,4 +12,5 @@ mod logging;
 mod metrics;
 mod page;
 
+pub use auth::WeakSecret;
 pub use hub::{Hub, Running, StartError};

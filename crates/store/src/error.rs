@@ -61,7 +61,8 @@ pub enum TrimError {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The stored checksum does not match: the entry must not be handed out.
+    /// The stored checksum does not match: the entry must not be handed out. A page ends before it, so an error means that
+    /// nothing selected lies between what was asked for and this position.
     #[error("the entry at position {position} is damaged")]
     Damaged { position: Position },
     #[error("reading the journal failed")]

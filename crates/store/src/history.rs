@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cells::Cell;
 use crate::entry::{Entry, Position, Subject};
 use crate::error::ReadError;
+use crate::options::PerClass;
 
 /// Questions to what is stored.
 ///
@@ -14,7 +15,8 @@ use crate::error::ReadError;
 /// entry's position.
 pub trait History {
     /// The selected entries after `slice.after` and up to `slice.upto`, ascending, until a limit of the slice ends the page.
-    /// At least one row is looked at.
+    /// At least one row is looked at. A page ends before a damaged entry; one that would begin with it is refused as
+    /// [`ReadError::Damaged`].
     fn read(&mut self, selector: &Selector, slice: Slice) -> Result<Page, ReadError>;
 
     /// The positions of the newest selected entries, ascending.
@@ -105,6 +107,9 @@ pub struct Page {
 pub struct Lost {
     /// The newest position that is lost.
     pub upto: Position,
+    /// The same for each class, zero where nothing is lost. Retention removes the oldest of a class first, so a reader
+    /// that was told of a loss up to here knows of all of it.
+    pub by_class: PerClass<Position>,
     /// Every selected entry that is kept and lies after `after` lies after this position too.
     pub resume_after: Position,
 }

@@ -7,7 +7,8 @@ mod grants;
 mod token;
 
 pub(crate) use grants::Identity;
-pub use token::{Claims, Grants, MintError, WeakSecret, mint};
+pub use token::WeakSecret;
+pub(crate) use token::{Claims, Grants, mint};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -17,25 +18,25 @@ use token::Keys;
 
 /// Decides who is asking.
 #[derive(Debug)]
-pub struct Auth {
+pub(crate) struct Auth {
     /// `None` is open mode.
     keys: Option<Keys>,
 }
 
 impl Auth {
     /// Everyone may do everything; credentials are not looked at.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self { keys: None }
     }
 
     /// Tokens are signed with HS256 and this secret.
-    pub fn with_secret(secret: &[u8]) -> Result<Self, WeakSecret> {
+    pub(crate) fn with_secret(secret: &[u8]) -> Result<Self, WeakSecret> {
         Ok(Self {
             keys: Some(Keys::new(secret)?),
         })
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.keys.is_none()
     }
 

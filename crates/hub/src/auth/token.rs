@@ -17,31 +17,31 @@ const LEEWAY_SECONDS: u64 = 5;
 
 /// What a token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// The client id.
-    pub sub: String,
+    pub(crate) sub: String,
     /// Seconds since 1970, as JWTs have it; a fraction is allowed.
-    pub exp: serde_json::Number,
+    pub(crate) exp: serde_json::Number,
     #[serde(default, deserialize_with = "from_object")]
-    pub tidings: Grants,
+    pub(crate) tidings: Grants,
 }
 
 /// What a token's holder may do. A missing list means nothing.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Grants {
+pub(crate) struct Grants {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub publish: Vec<String>,
+    pub(crate) publish: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub subscribe: Vec<String>,
+    pub(crate) subscribe: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub worker: Vec<String>,
+    pub(crate) worker: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<String>,
+    pub(crate) roles: Vec<String>,
 }
 
 /// The secret could be guessed.
@@ -53,7 +53,7 @@ pub struct WeakSecret(usize);
 
 /// Why no token was made.
 #[derive(Debug, thiserror::Error)]
-pub enum MintError {
+pub(crate) enum MintError {
     #[error(transparent)]
     WeakSecret(#[from] WeakSecret),
     #[error("{0}")]
@@ -64,7 +64,7 @@ pub enum MintError {
 
 impl Claims {
     /// `exp` in seconds since 1970.
-    pub fn new(sub: impl Into<String>, exp: u64, tidings: Grants) -> Self {
+    pub(crate) fn new(sub: impl Into<String>, exp: u64, tidings: Grants) -> Self {
         Self {
             sub: sub.into(),
             exp: exp.into(),
@@ -80,7 +80,7 @@ fn from_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Grants, D::
 }
 
 /// Makes a token that a hub with the same secret accepts; claims that it would refuse are refused here.
-pub fn mint(secret: &[u8], claims: &Claims) -> Result<String, MintError> {
+pub(crate) fn mint(secret: &[u8], claims: &Claims) -> Result<String, MintError> {
     check_strength(secret)?;
     permits(claims).map_err(|problem| MintError::Claims(problem.detail))?;
     encode(

@@ -17,6 +17,7 @@ use super::clock::Now;
 use super::events;
 use super::frame::{Batch, Frame};
 use super::history::{Answer, Request, Urgent};
+use super::losses::KnownLosses;
 use super::metrics::Tally;
 use super::opening::Opening;
 use super::pending::Pending;
@@ -32,7 +33,7 @@ pub(crate) struct Connection<S> {
     place: Place,
     phase: Phase,
     /// A loss is reported once; up to here it has been, or is none to this client.
-    losses_known: u64,
+    losses_known: KnownLosses,
     unsent: Unsent,
     /// Since when the socket has taken nothing, though there is something to take.
     blocked_since: Option<u64>,
@@ -243,10 +244,9 @@ impl<S: Write> Connection<S> {
         let Phase::Behind(behind) = &mut self.phase else {
             return;
         };
-        if loss.upto.0 <= self.losses_known {
+        if !self.losses_known.learn(&loss) {
             return;
         }
-        self.losses_known = loss.upto.0;
         let from = self.place.text(view.epoch);
         self.place.advance(loss.resume_after.0.min(scanned_to));
         behind.lane.pass(self.place.scan());
@@ -388,7 +388,7 @@ impl<S: Write> Connection<S> {
                 }
                 (Phase::Behind(behind), Sent::Lane { position }) => behind.overtaken(position),
                 (Phase::Behind(behind), Sent::Scan { position, next }) => {
-                    behind.scanned(position, next)
+                    behind.scanned(position, next);
                 }
                 _ => unreachable!("a chunk is chosen and written in the same phase"),
             }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use tidings_store::Store;
+use tidings_store::{ReadError, Store};
 
 use super::clock::Clock;
-use super::history;
+use super::history::{self, Answer};
 use super::inbox::{Inbox, Item};
 use super::shard::{Key, Shard};
 use crate::http::Seat;
@@ -44,7 +44,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Runs until told to stop. All sockets are closed then.
-    pub(crate) fn run(mut self, mut shard: Shard<Socket>) {
+    pub(crate) fn run(mut self, mut shard: Shard<Socket>) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut items = VecDeque::new();
         let mut more = false;
@@ -58,12 +58,8 @@ impl Driver {
                 .poll
                 .poll(&mut events, Some(Duration::from_millis(wait_ms)))
             {
-                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    tracing::error!(%error, "poll the sockets of a shard; its streams are closed");
-                    return;
-                }
+                polled => polled?,
             }
             for event in &events {
                 if event.token() != WAKE {
@@ -73,7 +69,7 @@ impl Driver {
             shard.advance(self.clock.now());
             for _ in 0..ROUNDS {
                 if self.take_items(&mut shard, &mut items) {
-                    return;
+                    return Ok(());
                 }
                 more = shard.sweep(VISITS, self.clock.now());
                 self.ask(&mut shard);
@@ -134,10 +130,28 @@ impl Driver {
     fn ask(&self, shard: &mut Shard<Socket>) {
         let bounds = shard.settings().history;
         for (key, request) in shard.take_requests() {
-            let inbox = Arc::clone(&self.inbox);
-            self.store.read_then(move |reader| {
-                inbox.push(Item::Answer(key, history::answer(reader, request, bounds)));
-            });
+            let reply = Reply(Some((Arc::clone(&self.inbox), key)));
+            self.store
+                .read_then(move |reader| reply.send(history::answer(reader, request, bounds)));
+        }
+    }
+}
+
+/// The answer that a connection waits for. One that is dropped unsent says so, or the connection would wait for ever.
+struct Reply(Option<(Arc<Inbox>, Key)>);
+
+impl Reply {
+    fn send(mut self, answer: Result<Answer, ReadError>) {
+        if let Some((inbox, key)) = self.0.take() {
+            inbox.push(Item::Answer(key, answer));
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some((inbox, key)) = self.0.take() {
+            inbox.push(Item::Answer(key, Err(ReadError::Closed)));
         }
     }
 }

@@ -50,7 +50,7 @@ impl Batch {
             let start = offset(&arena);
             if entry.durable {
                 id_line(&mut arena, |out| {
-                    cursor::write(out, epoch, entry.position.0, entry.position.0, &[])
+                    cursor::write(out, epoch, entry.position.0, entry.position.0, &[]);
                 });
             }
             let event = offset(&arena);

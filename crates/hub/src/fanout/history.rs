@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_store::{Entry, Lost, Position, ReadError, Reader, Selector, Slice};
+use tidings_store::{Entry, Lost, Page, PerClass, Position, ReadError, Reader, Selector, Slice};
 
 use super::lane::{LANE_MAX, LANE_PRIORITY_MIN};
 
@@ -73,7 +73,10 @@ pub(crate) fn answer(
             let urgent = lane
                 .map(|(selector, upto)| urgent(reader, &selector, after, upto))
                 .transpose()?;
-            let page = reader.read(&selector, slice)?;
+            let page = match reader.read(&selector, slice) {
+                Err(ReadError::Damaged { position }) => lost_at(position),
+                page => page?,
+            };
             Ok(Answer::Slice {
                 entries: page.entries,
                 scanned_to: page.scanned_to.0,
@@ -90,15 +93,35 @@ pub(crate) fn answer(
                     break;
                 }
                 asked.push(position);
-                for entry in reader.at(&[Position(position)])? {
-                    bytes += entry.body.len();
-                    entries.push(entry);
+                match reader.at(&[Position(position)]) {
+                    // The scan comes upon it and tells the client.
+                    Err(ReadError::Damaged { .. }) => {}
+                    found => {
+                        for entry in found? {
+                            bytes += entry.body.len();
+                            entries.push(entry);
+                        }
+                    }
                 }
             }
             // Frames of one batch are found by position.
             entries.sort_unstable_by_key(|entry| entry.position);
             Ok(Answer::Fetched { entries, asked })
         }
+    }
+}
+
+/// A damaged entry is gone like one that retention removed. To stop at it would be to stop for ever.
+fn lost_at(position: Position) -> Page {
+    tracing::error!(%position, "an entry is damaged; the streams that read it are told of a gap");
+    Page {
+        entries: Vec::new(),
+        scanned_to: position,
+        lost: Some(Lost {
+            upto: position,
+            by_class: PerClass::from_fn(|_| position),
+            resume_after: position,
+        }),
     }
 }
 

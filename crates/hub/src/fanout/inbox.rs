@@ -115,6 +115,6 @@ impl Inbox {
     }
 }
 
-fn as_gauge(bytes: usize) -> i64 {
+pub(super) fn as_gauge(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -288,7 +288,7 @@ mod tests {
     fn readers(index: &SubjectIndex, subject: &Subject, exclude: Option<&str>) -> Vec<Slot> {
         let mut readers = Vec::new();
         index.each_reader(subject, MessageType::Json.into(), exclude, |slot| {
-            readers.push(slot)
+            readers.push(slot);
         });
         readers.sort_unstable();
         readers.dedup();

@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     pub(crate) opened: Counter,
     pub(crate) closed: Family<ClosedLabels, Counter>,
     pub(crate) inbox_bytes: Gauge,
+    pub(crate) queued: Gauge,
     pub(crate) inbox_refused: Counter,
     pub(crate) history_reads: Counter,
     pub(crate) history_failures: Counter,
@@ -55,12 +56,17 @@ impl Metrics {
             &self.connections_behind,
         );
         gauge(
+            "queued",
+            "Messages that wait in memory for their streams",
+            &self.queued,
+        );
+        gauge(
             "inbox_bytes",
             "Bytes of batches that wait for their shards",
             &self.inbox_bytes,
         );
         let mut counter = |name: &str, help: &str, counter: &Counter| {
-            registry.register(name, help, counter.clone())
+            registry.register(name, help, counter.clone());
         };
         counter("opened", "Streams opened", &self.opened);
         counter(

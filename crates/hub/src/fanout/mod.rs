@@ -23,6 +23,7 @@ mod inbox;
 mod index;
 mod jitter;
 mod lane;
+mod losses;
 mod metrics;
 mod opening;
 mod pending;
@@ -39,7 +40,7 @@ mod wheel;
 
 use std::io;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -57,7 +58,7 @@ use self::dispatch::Target;
 use self::driver::Driver;
 use self::inbox::{Inbox, Item};
 use self::registry::Registry;
-use self::shard::{Handle, Shard};
+use self::shard::{Handle, Setup, Shard};
 use crate::http::Seat;
 
 /// All shards. Dropping it closes every stream.
@@ -66,6 +67,7 @@ pub(crate) struct Fanout {
     shards: Arc<[Handle]>,
     registry: Arc<Registry>,
     next: AtomicUsize,
+    failed: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -78,25 +80,23 @@ impl Fanout {
         metrics: &Metrics,
     ) -> io::Result<Self> {
         let clock = Clock::start();
-        let epoch: Arc<str> = store.epoch().into();
-        let registry = Arc::new(Registry::default());
+        let setup = Setup {
+            settings: settings.clone(),
+            epoch: store.epoch().into(),
+            released: store.bounds().last.0,
+            registry: Arc::default(),
+            metrics: metrics.clone(),
+        };
         let mut shards = Vec::new();
         let mut threads = Vec::new();
+        let failed = Arc::new(AtomicBool::new(false));
         for number in 0..settings.shards {
             let poll = mio::Poll::new()?;
             let waker = mio::Waker::new(poll.registry(), driver::WAKE)?;
             let inbox = Arc::new(Inbox::new(waker, settings.inbox_bytes_max, metrics.clone()));
             let handle = Handle::new(Arc::clone(&inbox));
-            let shard = Shard::new(
-                settings.clone(),
-                Arc::clone(&epoch),
-                store.bounds().last.0,
-                &handle,
-                Arc::clone(&registry),
-                metrics.clone(),
-                clock.now(),
-                Clock::wall_ms() ^ number as u64,
-            );
+            let seed = Clock::wall_ms() ^ number as u64;
+            let shard = Shard::new(setup.clone(), &handle, clock.now(), seed);
             let driver = Driver {
                 poll,
                 inbox,
@@ -104,18 +104,16 @@ impl Fanout {
                 clock,
             };
             let name = format!("shard-{number}");
-            threads.push(
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || driver.run(shard))?,
-            );
+            let alive = Alive(Arc::clone(&failed));
+            let run = move || alive.until_stopped(driver.run(shard));
+            threads.push(std::thread::Builder::new().name(name).spawn(run)?);
             shards.push(handle);
         }
         let shards: Arc<[Handle]> = shards.into();
         assert!(
             dispatcher
                 .set(Target {
-                    epoch,
+                    epoch: setup.epoch,
                     shards: Arc::clone(&shards)
                 })
                 .is_ok(),
@@ -123,10 +121,16 @@ impl Fanout {
         );
         Ok(Self {
             shards,
-            registry,
+            registry: setup.registry,
             next: AtomicUsize::new(0),
+            failed,
             threads: Mutex::new(threads),
         })
+    }
+
+    /// Whether a shard has ended by itself. Its streams are cut, and new ones would hang: the process must end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Gives the socket to a shard, which writes the head and everything after it.
@@ -187,6 +191,26 @@ impl Fanout {
                 tracing::error!("a shard panicked");
             }
         }
+    }
+}
+
+/// Says that a shard has failed when its thread ends for any reason but being told to, a panic included.
+struct Alive(Arc<AtomicBool>);
+
+impl Alive {
+    fn until_stopped(self, ended: io::Result<()>) {
+        match ended {
+            Ok(()) => std::mem::forget(self),
+            Err(error) => {
+                tracing::error!(%error, "a shard cannot poll its sockets; its streams are cut");
+            }
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

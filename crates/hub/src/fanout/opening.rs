@@ -12,6 +12,7 @@ use super::card::Card;
 use super::clock::{Clock, Now};
 use super::greeting::greeting;
 use super::index::Kinds;
+use super::losses::KnownLosses;
 use super::place::Place;
 use super::start::{Asked, Start, decide};
 use crate::hub::Hub;
@@ -50,7 +51,7 @@ pub(crate) struct Opening {
     pub(crate) card: Arc<Card>,
     pub(crate) place: Place,
     /// Losses up to here are not reported (again).
-    pub(crate) losses_known: u64,
+    pub(crate) losses_known: KnownLosses,
     /// The head of the answer and the first events.
     pub(crate) greeting: Vec<u8>,
     pub(crate) expires_at: Option<u64>,

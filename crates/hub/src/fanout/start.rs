@@ -5,6 +5,7 @@ use tidings_protocol::{ClientId, Cursor, TopicPattern};
 use tidings_store::{Lost, Position, ReadError, Reader, Store};
 
 use super::card::selector;
+use super::losses::KnownLosses;
 use super::opening::Since;
 use super::place::Place;
 use crate::acks;
@@ -24,7 +25,7 @@ pub(crate) struct Start {
     pub(crate) place: Place,
     pub(crate) gaps: Vec<GapDetail>,
     /// What is lost up to here has been told, or is no loss to this client.
-    pub(crate) losses_known: u64,
+    pub(crate) losses_known: KnownLosses,
     /// Whether it goes on from its own cursor.
     pub(crate) resumed: bool,
 }
@@ -51,7 +52,7 @@ pub(crate) fn decide(
         let start = Start {
             place: Place::new(mailbox, shared, ahead),
             gaps: Vec::new(),
-            losses_known: 0,
+            losses_known: KnownLosses::default(),
             resumed: false,
         };
         return start.pass_losses(store.epoch(), reader, asked, false);
@@ -82,7 +83,7 @@ pub(crate) fn decide(
     let start = Start {
         place,
         gaps,
-        losses_known: 0,
+        losses_known: KnownLosses::default(),
         resumed,
     };
     start.pass_losses(store.epoch(), reader, asked, shared_counts)
@@ -104,12 +105,9 @@ impl Start {
             reader.lost_after(&selector, Position(after))
         };
         let (mailbox, shared) = (lost(true, at_mailbox)?, lost(false, at_shared)?);
-        self.losses_known = [mailbox, shared]
-            .into_iter()
-            .flatten()
-            .map(|lost| lost.upto.0)
-            .max()
-            .unwrap_or(0);
+        for lost in [mailbox, shared].into_iter().flatten() {
+            self.losses_known.learn(&lost);
+        }
         let shared = shared.filter(|_| shared_counts);
         if mailbox.is_none() && shared.is_none() {
             return Ok(self);

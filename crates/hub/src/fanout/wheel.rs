@@ -39,9 +39,9 @@ impl<K> Wheel<K> {
             let mut kept = Vec::new();
             for (at, key) in slot.drain(..) {
                 if at <= now {
-                    due.push(key)
+                    due.push(key);
                 } else {
-                    kept.push((at, key))
+                    kept.push((at, key));
                 }
             }
             *slot = kept;
@@ -49,9 +49,13 @@ impl<K> Wheel<K> {
         self.next = self.next.max(now + 1);
     }
 
-    /// How long until the next tick.
+    /// How long until something may be due, or one turn.
     pub(crate) fn wait_ms(&self, now_ms: u64) -> u64 {
-        (self.next * TICK_MS).saturating_sub(now_ms).max(1)
+        let is_empty = |tick: &u64| self.slots[(tick % SLOTS as u64) as usize].is_empty();
+        let idle = (self.next..self.next + SLOTS as u64)
+            .take_while(is_empty)
+            .count() as u64;
+        ((self.next + idle) * TICK_MS).saturating_sub(now_ms).max(1)
     }
 }
 
@@ -78,6 +82,17 @@ mod tests {
         }
         returned.sort_unstable();
         assert_eq!(returned, [0, 1, 250, 25_000, 300_000, 3_600_000]);
+    }
+
+    #[test]
+    fn the_wait_ends_when_something_is_due_and_not_before() {
+        let mut wheel = Wheel::new(0);
+        wheel.insert(25_000, ());
+        assert_eq!(wheel.wait_ms(0), 25_024);
+        wheel.advance(24_000, &mut Vec::new());
+        assert_eq!(wheel.wait_ms(24_000), 1_024);
+        wheel.advance(26_000, &mut Vec::new());
+        assert!(wheel.wait_ms(26_000) > 60_000);
     }
 
     #[test]

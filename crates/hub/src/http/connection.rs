@@ -13,7 +13,7 @@ use tidings_protocol::{ErrorCode, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::defaults::{BUFFER_BYTES, KEEP_ALIVE, LINGER};
 use super::exchange::{Exchange, Moment, Phase};
@@ -34,10 +34,35 @@ pub(super) struct Terms {
 
 type Connection = http1::Connection<TokioIo<Wire>, Requests>;
 
+/// Waits for the first byte before anything of size is made: a connection that says nothing costs little more than its
+/// socket.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     terms: Terms,
+    site: Arc<Site>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let deadline = Instant::now() + terms.head_timeout;
+    let mut first = [0];
+    let begins = tokio::select! {
+        biased;
+        // Also `readable` would do, but it may complete before anything is there.
+        peeked = stream.peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
+        () = sleep_until(deadline) => false,
+        () = stopped(&mut stop) => false,
+    };
+    if begins {
+        Box::pin(speak(stream, peer, terms, deadline, site, stop)).await;
+    }
+}
+
+/// Speaks HTTP until the connection ends or becomes a stream. `deadline` is that of the first head.
+async fn speak(
+    stream: TcpStream,
+    peer: SocketAddr,
+    terms: Terms,
+    deadline: Instant,
     site: Arc<Site>,
     stop: watch::Receiver<bool>,
 ) {
@@ -52,18 +77,18 @@ pub(super) async fn serve(
             TokioIo::new(Wire::new(stream, Arc::clone(&exchange))),
             Requests::new(Arc::clone(&site), peer, terms.full, Arc::clone(&exchange)),
         );
-    let end = drive(&mut connection, &exchange, terms.head_timeout, stop).await;
+    let clock = Clock::new(exchange.now(), deadline, terms.head_timeout);
+    let end = drive(&mut connection, &exchange, clock, stop.clone()).await;
     let mut stream = connection.into_parts().io.into_inner().into_stream();
     match end {
         // What the client sent behind the request for the stream is dropped with hyper's buffer.
         End::Stream(opening) => hand_over(stream, *opening, terms.seat, &site),
         End::SlowHead => {
-            let _ = stream
-                .write_all(&problem::to_bytes(&slow_head(terms.head_timeout)))
-                .await;
-            close(stream).await;
+            let answer = problem::to_bytes(&slow_head(terms.head_timeout));
+            let _ = stream.write_all(&answer).await;
+            close(stream, stop).await;
         }
-        End::Done => close(stream).await,
+        End::Done => close(stream, stop).await,
     }
 }
 
@@ -78,10 +103,9 @@ enum End {
 async fn drive(
     connection: &mut Connection,
     exchange: &Exchange,
-    head_timeout: Duration,
+    mut clock: Clock,
     mut stop: watch::Receiver<bool>,
 ) -> End {
-    let mut clock = Clock::new(exchange.now(), head_timeout);
     let mut stopping = pin!(stopped(&mut stop));
     let mut told = false;
     poll_fn(|cx| {
@@ -114,9 +138,9 @@ struct Clock {
 }
 
 impl Clock {
-    fn new(armed_at: Moment, head_timeout: Duration) -> Self {
+    fn new(armed_at: Moment, deadline: Instant, head_timeout: Duration) -> Self {
         Self {
-            sleep: Box::pin(sleep(head_timeout)),
+            sleep: Box::pin(sleep_until(deadline)),
             armed_at,
             head_timeout,
         }
@@ -150,16 +174,20 @@ fn hand_over(stream: TcpStream, opening: Opening, seat: Seat, site: &Site) {
     }
 }
 
-/// Closes so that the last answer arrives: see [`LINGER`].
-async fn close(mut stream: TcpStream) {
+/// Closes so that the last answer arrives: see [`LINGER`]. A stopping server does not wait for it.
+async fn close(mut stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
     let rest = async {
-        stream.shutdown().await?;
         let mut rest = [0; 4096];
-        while stream.read(&mut rest).await? > 0 {}
-        std::io::Result::Ok(())
+        while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
     };
-    // However it ends, there is nobody left to tell.
-    let _ = timeout(LINGER, rest).await;
+    tokio::select! {
+        () = rest => {}
+        () = sleep(LINGER) => {}
+        () = stopped(&mut stop) => {}
+    }
 }
 
 fn slow_head(allowed: Duration) -> tidings_protocol::Problem {

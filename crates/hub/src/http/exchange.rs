@@ -18,9 +18,7 @@ pub(super) struct Exchange {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// No byte has come yet.
-    Fresh,
-    /// A request head is coming.
+    /// A request head is coming. A connection begins here, since its first byte has come by then.
     Head,
     /// A request is being answered.
     Request,
@@ -35,9 +33,8 @@ pub(super) struct Moment(u32);
 impl Moment {
     pub(super) fn phase(self) -> Phase {
         match self.0 & PHASE_BITS {
-            0 => Phase::Fresh,
-            1 => Phase::Head,
-            2 => Phase::Request,
+            0 => Phase::Head,
+            1 => Phase::Request,
             _ => Phase::Idle,
         }
     }
@@ -48,7 +45,7 @@ const PHASE_BITS: u32 = 0b11;
 impl Exchange {
     pub(super) fn new() -> Self {
         Self {
-            state: AtomicU32::new(Phase::Fresh as u32),
+            state: AtomicU32::new(Phase::Head as u32),
             opening: Mutex::new(None),
         }
     }
@@ -58,7 +55,7 @@ impl Exchange {
     }
 
     pub(super) fn bytes_came(&self) {
-        if matches!(self.now().phase(), Phase::Fresh | Phase::Idle) {
+        if self.now().phase() == Phase::Idle {
             self.enter(Phase::Head);
         }
     }

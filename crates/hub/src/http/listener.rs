@@ -16,18 +16,18 @@ use super::service::Site;
 
 /// A bound socket. Clients can already connect; they are answered once it is given to [`Server::start`].
 #[derive(Debug)]
-pub struct Listener(TcpListener);
+pub(crate) struct Listener(TcpListener);
 
 /// The running accept loop and the connections that speak HTTP. Streams are no longer among them.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<JoinSet<()>>,
 }
 
 impl Listener {
     /// Must be called inside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -38,7 +38,7 @@ impl Listener {
         socket.listen(BACKLOG).map(Self)
     }
 
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
 }
@@ -51,7 +51,7 @@ impl Server {
     }
 
     /// Stops accepting, lets the requests in flight finish within `grace`, then cuts what is left.
-    pub async fn stop(self, grace: Duration) {
+    pub(crate) async fn stop(self, grace: Duration) {
         self.stop.send_replace(true);
         let finish = async {
             if let Ok(mut connections) = self.accepting.await {
@@ -91,18 +91,22 @@ async fn accept(
 
 /// On which terms the next connection is served; `None` when it is not even told why.
 fn terms(site: &Site, refusals: &Seats) -> Option<Terms> {
-    match site.seats.take() {
-        Some(seat) => Some(Terms {
+    if let Some(seat) = site.seats.take() {
+        return Some(Terms {
             seat,
             head_timeout: site.head_timeout,
             full: false,
-        }),
-        None => refusals.take().map(|seat| Terms {
-            seat,
-            head_timeout: REFUSAL_HEAD_TIMEOUT.min(site.head_timeout),
-            full: true,
-        }),
+        });
     }
+    let Some(seat) = refusals.take() else {
+        site.hub.metrics.http.turned_away();
+        return None;
+    };
+    Some(Terms {
+        seat,
+        head_timeout: REFUSAL_HEAD_TIMEOUT.min(site.head_timeout),
+        full: true,
+    })
 }
 
 fn greet(

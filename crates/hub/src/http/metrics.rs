@@ -1,17 +1,25 @@
 //! What the HTTP side counts.
 
+use std::fmt;
+
 use http::StatusCode;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tidings_protocol::ErrorCode;
 
+use super::seats::Seats;
+
 /// Counters of requests; labels are names of ours, so their number is bounded.
 #[derive(Debug)]
-pub struct HttpMetrics {
+pub(crate) struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    /// Connections that were closed without an answer, because even the places for refusals were taken.
+    turned_away: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,7 +34,7 @@ struct RefusalLabels {
 }
 
 impl HttpMetrics {
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry, seats: &Seats) -> Self {
         let requests = Family::default();
         let refusals = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
@@ -35,7 +43,19 @@ impl HttpMetrics {
             "Requests refused, by error code",
             refusals.clone(),
         );
-        Self { requests, refusals }
+        let turned_away = Counter::default();
+        let help = "Connections above the limit that were closed without an answer";
+        registry.register("http_turned_away", help, turned_away.clone());
+        registry.register_collector(Box::new(seats.clone()));
+        Self {
+            requests,
+            refusals,
+            turned_away,
+        }
+    }
+
+    pub(super) fn turned_away(&self) {
+        self.turned_away.inc();
     }
 
     pub(super) fn answered(
@@ -55,5 +75,22 @@ impl HttpMetrics {
                 })
                 .inc();
         }
+    }
+}
+
+impl Collector for Seats {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, value) in [
+            ("connections", "Connections, streams included", self.taken()),
+            (
+                "connections_max",
+                "Connections at a time; more are refused",
+                self.max(),
+            ),
+        ] {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            metric.encode_gauge(&(value as u64))?;
+        }
+        Ok(())
     }
 }

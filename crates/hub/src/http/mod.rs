@@ -36,9 +36,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use tidings_protocol::ErrorCode;
 
-pub use listener::{Listener, Server};
-pub use metrics::HttpMetrics;
-pub use seats::{Seat, Seats};
+pub(crate) use listener::{Listener, Server};
+pub(crate) use metrics::HttpMetrics;
+pub(crate) use seats::{Seat, Seats};
 
 use crate::hub::Hub;
 use origin::Origins;
@@ -46,7 +46,7 @@ use problem::Refused;
 use service::Site;
 
 /// Starts answering on the listener.
-pub fn start(listener: Listener, hub: Arc<Hub>, seats: Seats) -> Server {
+pub(crate) fn start(listener: Listener, hub: Arc<Hub>, seats: Seats) -> Server {
     let server = &hub.config.server;
     let site = Site {
         origins: Origins::new(
@@ -63,7 +63,7 @@ pub fn start(listener: Listener, hub: Arc<Hub>, seats: Seats) -> Server {
 }
 
 /// The places for connections: as configured (0: as many as the file limit allows).
-pub fn seats(connections_max: usize) -> io::Result<Seats> {
+pub(crate) fn seats(connections_max: usize) -> io::Result<Seats> {
     let possible = seats::from_file_limit()?;
     Ok(Seats::new(if connections_max == 0 {
         possible

@@ -115,6 +115,12 @@ pub(crate) fn invalid_field(field: &str, detail: impl Into<String>) -> Problem {
     naming(ErrorCode::InvalidField, field, detail)
 }
 
+/// It is for the scheduler, which this version does not have; it is never for everyone.
+pub(super) fn command_without_target() -> Problem {
+    let detail = "commands without `target` are not available in this version of the hub";
+    naming(ErrorCode::NotAvailable, "target", detail)
+}
+
 /// For what the protocol has and this hub does not have yet.
 pub(super) fn not_available(field: &str) -> Problem {
     naming(
@@ -223,4 +229,62 @@ fn status(problem: &Problem) -> StatusCode {
 fn json(problem: &Problem) -> Vec<u8> {
     // A struct of texts and numbers always serialises.
     serde_json::to_vec(problem).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(problem: Problem) -> (u16, Option<String>) {
+        let response = Refused(problem).into_response();
+        let retry = response.headers().get(RETRY_AFTER);
+        let retry = retry.map(|value| value.to_str().expect("digits").to_owned());
+        (response.status().as_u16(), retry)
+    }
+
+    #[test]
+    fn what_the_store_refuses_has_its_code_and_says_when_to_come_back() {
+        for (error, code, retry) in [
+            (AppendError::Busy, ErrorCode::Overloaded, Some("1")),
+            (AppendError::Full, ErrorCode::StoreFull, Some("5")),
+            (AppendError::Failed, ErrorCode::StoreFailed, Some("5")),
+            (AppendError::Closed, ErrorCode::StoreFailed, Some("5")),
+            (
+                AppendError::Conflict { index: 0 },
+                ErrorCode::IdConflict,
+                None,
+            ),
+        ] {
+            let problem = from_append(&error);
+            assert_eq!(problem.code, code);
+            assert_eq!(
+                answered(problem),
+                (code.status(), retry.map(str::to_owned)),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_code_that_is_temporary_says_when_to_come_back_and_no_other_does() {
+        for &code in ErrorCode::ALL {
+            let (status, retry) = answered(new(code, "x"));
+            assert_eq!(retry.is_some(), matches!(status, 429 | 503), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_rounded_up() {
+        let problem = new(ErrorCode::Overloaded, "x").retry_after_ms(1);
+        assert_eq!(answered(problem).1.as_deref(), Some("1"));
+        let problem = new(ErrorCode::Overloaded, "x").retry_after_ms(1001);
+        assert_eq!(answered(problem).1.as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn nothing_of_the_store_leaks_into_a_clients_text() {
+        let cause = "cannot read /var/lib/secret".into();
+        let problem = from_read(&ReadError::Failed(cause));
+        assert!(!problem.detail.contains("secret"), "{}", problem.detail);
+    }
 }

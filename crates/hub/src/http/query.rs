@@ -50,7 +50,7 @@ impl Query {
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.one(name)? {
-            None | Some("0" | "false") => Ok(false),
+            None | Some("" | "0" | "false") => Ok(false),
             Some("1" | "true") => Ok(true),
             Some(_) => {
                 let detail = format!("the parameter `{name}` is 1 or 0");
@@ -148,9 +148,10 @@ mod tests {
 
     #[test]
     fn a_flag_is_1_or_0() {
-        let query = Query::parse("on=1&off=0&other=yes").expect("valid");
+        let query = Query::parse("on=1&off=0&empty=&other=yes").expect("valid");
         assert!(query.flag("on").expect("a flag"));
         assert!(!query.flag("off").expect("a flag"));
+        assert!(!query.flag("empty").expect("a flag"));
         assert!(!query.flag("absent").expect("a flag"));
         assert!(query.flag("other").is_err());
     }

@@ -10,7 +10,7 @@ use super::defaults::FILES_RESERVED;
 
 /// The places for connections, streams included. A connection holds a [`Seat`] as long as its socket is open.
 #[derive(Debug, Clone)]
-pub struct Seats(Arc<Inner>);
+pub(crate) struct Seats(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -20,26 +20,26 @@ struct Inner {
 
 /// A place that is free again when this is dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Inner>);
+pub(crate) struct Seat(Arc<Inner>);
 
 impl Seats {
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         let taken = AtomicUsize::new(0);
         Self(Arc::new(Inner { taken, max }))
     }
 
     /// `None` when all are taken.
-    pub fn take(&self) -> Option<Seat> {
+    pub(crate) fn take(&self) -> Option<Seat> {
         let taken = self.0.taken.fetch_add(1, Ordering::Relaxed);
         let seat = Seat(Arc::clone(&self.0));
         (taken < self.0.max).then_some(seat)
     }
 
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    pub fn max(&self) -> usize {
+    pub(crate) fn max(&self) -> usize {
         self.0.max
     }
 }

@@ -97,10 +97,8 @@ struct Wish {
 
 impl Wish {
     fn read(query: &Query, headers: &HeaderMap, identity: &Identity) -> Result<Self, Problem> {
-        if let Some(name) = NOT_AVAILABLE
-            .into_iter()
-            .find(|name| query.all(name).next().is_some())
-        {
+        let given = |name: &&str| query.all(name).any(|value| !value.is_empty());
+        if let Some(name) = NOT_AVAILABLE.into_iter().find(given) {
             return Err(problem::not_available(name));
         }
         let client = identity

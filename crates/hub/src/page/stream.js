@@ -60,8 +60,12 @@ export class Stream {
 
   /** Replaces a connection that has been silent for too long. Call it now and then. */
   watch(now) {
-    const silence = HEARTBEATS_MISSED_MAX * (this.connected?.detail.heartbeatInterval || HEARTBEAT_MS);
-    if (this.state === "open" && now - this.heardAt > silence) {
+    if (this.state !== "open") {
+      return;
+    }
+    const interval = this.connected.detail.heartbeatInterval;
+    // Without heartbeats silence says nothing.
+    if (interval > 0 && now - this.heardAt > HEARTBEATS_MISSED_MAX * interval) {
       this.#open("reconnecting");
     }
   }

@@ -1,8 +1,12 @@
 //! The hub as its users meet it: the built binary, real sockets, real files.
 
+mod auth;
+mod bad_input;
 mod churn;
 mod cli;
+mod client;
 mod crash;
 mod harness;
+mod http;
 mod slow;
 mod stream;

@@ -66,7 +66,7 @@ fn run(stuck: bool) -> u64 {
                     hub.address,
                     "clientId=reader&topics=big",
                     &[("last-event-id", &last_id)],
-                )
+                );
             }
         }
         most = most.max(hub.anonymous_kib());

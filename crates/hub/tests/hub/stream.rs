@@ -421,6 +421,24 @@ fn a_stream_ends_at_its_lifetime_and_says_that_the_client_is_to_come_back() {
     assert!(stream.event().is_none());
 }
 
+#[test]
+fn progress_is_live_only_and_leaves_the_cursor_where_it_is() {
+    let hub = Hub::start();
+    let mut stream = hub.stream("clientId=alice&topics=tasks");
+    let (_, start) = stream.expect("system");
+    let progress = json!({"source": "w", "topic": "tasks", "type": "progress", "payload": {"taskId": "t", "progress": 5}});
+    assert!(hub.publish(&progress)["cursor"].is_null());
+    let (message, cursor) = stream.expect("progress");
+    assert_eq!(
+        (&message["payload"]["progress"], cursor),
+        (&json!(5), start)
+    );
+    let mut later = hub.stream("clientId=bob&topics=tasks&since=earliest");
+    later.expect("system");
+    hub.publish(&on_topic("tasks", 1));
+    assert_eq!(later.payloads(1), numbers(1..2), "it is not stored");
+}
+
 /// Retention of one topic: what a client lost it is told, and what it did not lose it is not told.
 #[test]
 fn retention_is_a_gap_for_a_client_that_lost_something_and_for_no_other() {

@@ -278,6 +278,7 @@ impl Batch {
         let error = match failure {
             Failure::Full => AppendError::Full,
             Failure::Failed => AppendError::Failed,
+            Failure::Busy => AppendError::Busy,
         };
         let mut released = Vec::new();
         for outcome in &mut self.outcomes {

@@ -76,3 +76,63 @@ fn run(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
         .prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
         .query_row([], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::{open_reader, open_writer};
+    use super::*;
+    use crate::options::Durability;
+
+    const STEP: u32 = 8;
+
+    fn write(connection: &Connection) {
+        connection
+            .execute(
+                "INSERT INTO cell VALUES (hex(randomblob(8)), zeroblob(9000), 1, NULL)",
+                [],
+            )
+            .expect("a cell can be written");
+    }
+
+    #[test]
+    fn a_checkpoint_waits_for_its_pages_and_for_readers_by_another_step() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("db");
+        let mut connection = open_writer(&path, Durability::Os).expect("a new database opens");
+        let mut checkpoints = Checkpoints::watch(&mut connection, STEP).expect("a hook");
+        let mut run = |connection: &Connection| {
+            write(connection);
+            checkpoints.run_when_due(connection).expect("a checkpoint")
+        };
+        let until_next =
+            |run: &mut dyn FnMut(&Connection) -> bool| (1..).find(|_| run(&connection));
+
+        // The tables have filled the log already.
+        assert_eq!(until_next(&mut run), Some(1));
+        assert!(until_next(&mut run) > Some(1));
+
+        let reader = open_reader(&path).expect("the database opens");
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM cell")
+            .expect("a snapshot");
+        for _ in 0..3 {
+            assert!(until_next(&mut run) > Some(1), "not after every commit");
+        }
+
+        checkpoints
+            .truncate(&connection)
+            .expect("a reader is no error");
+        assert!(!checkpoints.is_log_empty());
+        reader
+            .execute_batch("COMMIT")
+            .expect("the end of the snapshot");
+        checkpoints.truncate(&connection).expect("a checkpoint");
+        assert!(checkpoints.is_log_empty());
+        assert_eq!(
+            std::fs::metadata(dir.path().join("db-wal"))
+                .expect("the log")
+                .len(),
+            0
+        );
+    }
+}

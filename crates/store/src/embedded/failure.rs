@@ -3,6 +3,8 @@
 //! Full is a state to come back from: every write is tried, and the first that succeeds ends it. Broken is for good: what a
 //! sync that failed has left on the disk is unknown, so nothing is written behind it.
 
+use rusqlite::config::DbConfig;
+
 use super::transaction::{Failure, classify};
 use super::writer::Writer;
 use crate::stats::Health;
@@ -14,12 +16,25 @@ impl Writer {
         self.subjects.forget();
         let health = match (failure, self.health) {
             (Failure::Failed, _) | (_, Health::Failed) => Health::Failed,
-            (Failure::Full, Health::Full) => return,
+            (Failure::Busy, _) | (Failure::Full, Health::Full) => return,
             (Failure::Full, Health::Ok) => Health::Full,
         };
+        if health == Health::Failed {
+            self.leave_log_alone();
+        }
         self.set_health(health);
         if health == Health::Full && self.trim.is_none() {
             self.trim = Some(super::retention::Trim::default());
+        }
+    }
+
+    /// SQLite would carry the log over when it closes, with what a failed sync has left in it.
+    fn leave_log_alone(&self) {
+        if let Err(error) = self
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        {
+            tracing::warn!(%error, "the store's log will be carried over when it closes");
         }
     }
 
@@ -49,16 +64,17 @@ impl Writer {
 
     /// A checkpoint that fails for want of room is repeated later: the log still has everything.
     pub(super) fn checkpoint_failed(&mut self, error: &rusqlite::Error) {
-        match classify(error) {
-            Failure::Full => {
-                tracing::warn!(%error, "no room for a checkpoint of the store");
-                self.fail(Failure::Full);
+        let failure = classify(error);
+        match failure {
+            Failure::Full => tracing::warn!(%error, "no room for a checkpoint of the store"),
+            Failure::Busy => {
+                tracing::warn!(%error, "another process holds up a checkpoint of the store");
             }
             Failure::Failed => {
                 tracing::error!(%error, "a checkpoint of the store failed; no more writes are taken");
-                self.fail(Failure::Failed);
             }
         }
+        self.fail(failure);
     }
 
     fn set_health(&mut self, health: Health) {

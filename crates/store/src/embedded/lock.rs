@@ -11,7 +11,7 @@ const LOCK_FILE: &str = "lock";
 /// Held while the folder is open; the system gives it back when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -23,9 +23,18 @@ impl Lock {
             .write(true)
             .open(dir.join(LOCK_FILE))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process that is being started holds a copy of it until it has begun.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "unlocking the folder of the store failed");
         }
     }
 }

@@ -140,3 +140,63 @@ fn part(numbers: &[u32], offset: usize, from: usize, to: usize) -> &[u32] {
     let within = |place: usize| place.saturating_sub(offset).min(numbers.len());
     &numbers[within(from)..within(to)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recent::Recent;
+    use super::super::schema::open_writer;
+    use super::super::subjects::SubjectId;
+    use super::*;
+    use crate::options::Durability;
+
+    /// The rows 1 to `count`, in turn of three subjects; every second one is urgent and will be spent.
+    fn segment(count: u64) -> Arc<Segment> {
+        let row = |position| RecentRow {
+            position,
+            subject: SubjectId(signed(position % 3) << 2),
+            identity: position.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            spent_at: (position % 2 == 0).then_some(1000 - position),
+            priority: if position % 2 == 0 { URGENT_MIN } else { 0 },
+        };
+        let recent = Recent::default();
+        recent.push(&(1..=count).map(row).collect::<Vec<_>>(), count);
+        recent.freeze()
+    }
+
+    fn count(connection: &Connection, table: &str) -> i64 {
+        connection
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+                row.get(0)
+            })
+            .expect("the table can be counted")
+    }
+
+    #[test]
+    fn a_merge_that_a_crash_cut_short_is_repeated_without_harm() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let connection =
+            open_writer(&dir.path().join("db"), Durability::Os).expect("a new database opens");
+        let mut meta = Meta::load(&connection).expect("a new database has its numbers");
+
+        let cut = Merge::begin(segment(100));
+        let slice = cut.slice(&connection, &mut meta, 130).expect("a slice");
+        assert!(!slice.finished);
+        assert_eq!(meta.indexed_to, 0);
+        assert_eq!(
+            (count(&connection, "idx"), count(&connection, "ids")),
+            (100, 30)
+        );
+
+        let mut again = Merge::begin(segment(100));
+        let mut slices = 0;
+        while meta.indexed_to == 0 {
+            let slice = again.slice(&connection, &mut meta, 17).expect("a slice");
+            again.advance(&slice);
+            slices += 1;
+        }
+        assert_eq!(meta.indexed_to, 100);
+        assert_eq!(slices, 250_usize.div_ceil(17));
+        let tables = ["idx", "ids", "urgent", "spent"].map(|table| count(&connection, table));
+        assert_eq!(tables, [100, 100, 50, 50]);
+    }
+}

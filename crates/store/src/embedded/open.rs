@@ -1,13 +1,14 @@
 //! Opens the folder: takes the lock, checks the file, ends the epoch before, and fills the memory from the newest rows.
 
-use std::fs::{self, File};
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::checkpoint::Checkpoints;
-use super::lineage;
+use super::lineage::{self, Lineage};
 use super::lock::Lock;
 use super::meta::{Meta, signed, unsigned};
 use super::queue::Queue;
@@ -19,6 +20,7 @@ use super::rows::{identity_hash, spent_at};
 use super::schema::{FORMAT, SQLITE_VERSION_NEEDED, SchemaError, open_writer};
 use super::shared::Shared;
 use super::subjects::{SubjectId, Subjects};
+use super::transaction::{Failure, classify};
 use super::writer::Writer;
 use crate::clock::Timeline;
 use crate::entry::{Follower, Position};
@@ -55,8 +57,8 @@ pub(super) fn open(
     let mut connection =
         open_writer(&path, options.durability).map_err(|error| schema_error(&path, error))?;
     let sqlite = |error| sqlite_error(&path, error);
-    let writer = ready(&mut connection, dir, &options).map_err(sqlite)?;
-    let shared = Arc::new(writer.shared);
+    let ready = ready(&mut connection, dir, &options).map_err(sqlite)?;
+    let shared = Arc::new(ready.shared);
     let readers = (0..options.readers.max(1))
         .map(|_| Reader::open(&path, shared.clone()))
         .collect::<rusqlite::Result<_>>()
@@ -66,14 +68,14 @@ pub(super) fn open(
         shared,
         options,
         followers,
-        meta: writer.meta,
-        window: writer.window,
+        meta: ready.meta,
+        window: ready.window,
         subjects: Subjects::default(),
         merge: None,
         trim: None,
-        checkpoints: writer.checkpoints,
-        reserve: writer.reserve,
-        health: Health::Ok,
+        checkpoints: ready.checkpoints,
+        reserve: ready.reserve,
+        health: ready.health,
         _lock: lock,
     };
     Ok(Opened {
@@ -83,12 +85,13 @@ pub(super) fn open(
     })
 }
 
-/// The name of a new folder must survive a loss of power, too: SQLite takes care of what lies inside.
+/// Only the owner may look inside. The name of a new folder must survive a loss of power, too: SQLite takes care of what
+/// lies in it.
 fn create(dir: &Path) -> std::io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(dir)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => Ok(()),
@@ -101,15 +104,21 @@ struct Ready {
     window: Window,
     checkpoints: Checkpoints,
     reserve: Reserve,
+    health: Health,
 }
 
 fn ready(connection: &mut Connection, dir: &Path, options: &Options) -> rusqlite::Result<Ready> {
     let checkpoints = Checkpoints::watch(connection, options.tuning.checkpoint_pages.max(1))?;
-    let reserve = Reserve::open(dir, connection, options.bytes_max)?;
-    let transaction = connection.transaction()?;
-    let meta = Meta::load(&transaction)?;
-    let lineage = lineage::begin(&transaction, &meta)?;
-    transaction.commit()?;
+    let mut reserve = Reserve::open(dir, connection, options.bytes_max)?;
+    let meta = Meta::load(connection)?;
+    let (lineage, health) = match begin_epoch(connection, &meta) {
+        // A hub on a full disk must still come up: it serves reads, and its retention makes room.
+        Err(error) if classify(&error) == Failure::Full => {
+            reserve.release(connection)?;
+            (begin_epoch(connection, &meta)?, Health::Full)
+        }
+        begun => (begun?, Health::Ok),
+    };
     let recent = Recent::default();
     recent.push(
         &unmerged(connection, &meta, options.idempotency_window.ms)?,
@@ -121,6 +130,7 @@ fn ready(connection: &mut Connection, dir: &Path, options: &Options) -> rusqlite
     shared.set_oldest(oldest_position(connection)?);
     shared.set_trimmed_to(&meta);
     shared.publish(&meta);
+    shared.set_health(health);
     meta.count_kept(&mut shared.stats());
     shared.stats().idempotency_ids = window.len() as u64;
     Ok(Ready {
@@ -129,7 +139,15 @@ fn ready(connection: &mut Connection, dir: &Path, options: &Options) -> rusqlite
         window,
         checkpoints,
         reserve,
+        health,
     })
+}
+
+fn begin_epoch(connection: &mut Connection, meta: &Meta) -> rusqlite::Result<Lineage> {
+    let transaction = connection.transaction()?;
+    let lineage = lineage::begin(&transaction, meta)?;
+    transaction.commit()?;
+    Ok(lineage)
 }
 
 /// The rows that the derived tables may not have.

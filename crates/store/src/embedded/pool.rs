@@ -30,19 +30,21 @@ struct Waiting {
 
 impl Pool {
     pub(super) fn start(readers: Vec<Reader>) -> std::io::Result<Self> {
-        let jobs = Arc::new(Jobs::default());
+        let mut pool = Self {
+            jobs: Arc::new(Jobs::default()),
+            ids: Vec::new(),
+            threads: Mutex::default(),
+        };
         let mut threads = Vec::with_capacity(readers.len());
         for (number, reader) in readers.into_iter().enumerate() {
-            let jobs = jobs.clone();
+            let jobs = pool.jobs.clone();
             let thread = thread::Builder::new().name(format!("store-reader-{number}"));
-            threads.push(thread.spawn(move || jobs.run(reader))?);
+            let thread = thread.spawn(move || jobs.run(reader))?;
+            pool.ids.push(thread.thread().id());
+            threads.push(thread);
         }
-        let ids = threads.iter().map(|thread| thread.thread().id()).collect();
-        Ok(Self {
-            jobs,
-            ids,
-            threads: Mutex::new(threads),
-        })
+        pool.threads = Mutex::new(threads);
+        Ok(pool)
     }
 
     /// After `close` the job is dropped.
@@ -83,6 +85,12 @@ impl Pool {
                 tracing::error!("a reader thread of the store panicked");
             }
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

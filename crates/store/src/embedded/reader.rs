@@ -10,20 +10,16 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::meta::{signed, unsigned};
-use super::rows::{self, RowError};
+use super::rows::{Fetcher, RowError};
 use super::schema::open_reader;
-use super::selection::{LogScan, Order, Selected, SubjectMerge};
 use super::shared::Shared;
 use super::subjects::{SubjectId, Subjects};
-use super::{cells, identities, losses, subjects, times, urgent};
+use super::{cells, identities, newest, page, times, urgent};
 use crate::cells::Cell;
 use crate::entry::{Entry, Position};
 use crate::error::ReadError;
 use crate::history::{History, Lost, Page, Selector, Slice, Urgent};
 use crate::trim::is_expired;
-
-/// Recent positions copied for one page, of each subject.
-const RECENT_ROWS: usize = 1024;
 
 /// Reads a store on disk.
 pub struct Reader {
@@ -51,114 +47,6 @@ impl Reader {
         exact.dedup();
         Ok(exact)
     }
-
-    fn page(&mut self, selector: &Selector, slice: Slice) -> Result<Page, RowError> {
-        let now = self.shared.timeline.now();
-        let bound = self.shared.recent.bound();
-        let (after, mut upto) = (slice.after.0, slice.upto.0.min(bound));
-        let exact = self.resolve(selector)?;
-        let mut memory = Vec::new();
-        if selector.filter.is_none() && after < upto {
-            for positions in self
-                .shared
-                .recent
-                .positions(&exact, after, upto, RECENT_ROWS)
-            {
-                if positions.len() == RECENT_ROWS {
-                    // There may be more: the page ends here.
-                    upto = upto.min(positions[RECENT_ROWS - 1]);
-                }
-                memory.extend(positions);
-            }
-            memory.retain(|position| *position <= upto);
-        }
-        let snapshot = Snapshot::begin(&self.connection)?;
-        let lost = losses::after(
-            snapshot.connection,
-            &mut self.subjects,
-            selector,
-            &exact,
-            after,
-            bound,
-        )?;
-        let mut rows = match &selector.filter {
-            Some(_) => Rows::Log(LogScan::new(after, upto), Selected::new(selector, &exact)),
-            None => Rows::Subjects(SubjectMerge::new(
-                snapshot.connection,
-                &exact,
-                memory,
-                (after, upto),
-                Order::Ascending,
-            )?),
-        };
-        let mut page = Page {
-            entries: Vec::new(),
-            scanned_to: Position(upto),
-            lost,
-        };
-        let (mut visited, mut bytes, mut scanned_to) = (0, 0, after);
-        while let Some((position, selected)) = rows.next(snapshot.connection, &mut self.subjects)? {
-            let found = if selected {
-                rows::fetch(snapshot.connection, &mut self.subjects, position)?
-            } else {
-                None
-            };
-            if let Some((entry, _)) = found.filter(|(entry, _)| !is_expired(entry.expires_at, now))
-            {
-                bytes += entry.body.len();
-                if bytes > slice.bytes_max && !page.entries.is_empty() {
-                    page.scanned_to = Position(scanned_to);
-                    break;
-                }
-                page.entries.push(Arc::new(entry));
-            }
-            scanned_to = position;
-            visited += 1;
-            if visited >= slice.rows_max {
-                page.scanned_to = Position(scanned_to);
-                break;
-            }
-        }
-        Ok(page)
-    }
-
-    fn newest_positions(
-        &mut self,
-        selector: &Selector,
-        limit: usize,
-    ) -> Result<Vec<Position>, RowError> {
-        let now = self.shared.timeline.now();
-        let bound = self.shared.recent.bound();
-        let exact = match &selector.filter {
-            Some(_) => subjects::matching(&self.connection, selector)?,
-            None => self.resolve(selector)?,
-        };
-        let memory = self
-            .shared
-            .recent
-            .newest(&exact, bound, usize::MAX)
-            .concat();
-        let snapshot = Snapshot::begin(&self.connection)?;
-        let mut merge = SubjectMerge::new(
-            snapshot.connection,
-            &exact,
-            memory,
-            (0, bound),
-            Order::Descending,
-        )?;
-        let mut newest = Vec::new();
-        while newest.len() < limit
-            && let Some(position) = merge.next(snapshot.connection)?
-        {
-            if let Some(expires_at) = expires_at(snapshot.connection, position)?
-                && !is_expired(expires_at, now)
-            {
-                newest.push(Position(position));
-            }
-        }
-        newest.reverse();
-        Ok(newest)
-    }
 }
 
 /// `None`: not kept any more.
@@ -172,26 +60,6 @@ pub(super) fn expires_at(
             Ok(row.get::<_, Option<i64>>(0)?.map(unsigned))
         })
         .optional()
-}
-
-enum Rows<'s> {
-    Log(LogScan, Selected<'s>),
-    Subjects(SubjectMerge),
-}
-
-impl Rows<'_> {
-    fn next(
-        &mut self,
-        connection: &Connection,
-        subjects: &mut Subjects,
-    ) -> rusqlite::Result<Option<(u64, bool)>> {
-        Ok(match self {
-            Self::Log(scan, selected) => scan
-                .next(connection, subjects, selected)?
-                .map(|visited| (visited.position, visited.selected)),
-            Self::Subjects(merge) => merge.next(connection)?.map(|position| (position, true)),
-        })
-    }
 }
 
 /// A read transaction; ends when dropped.
@@ -237,11 +105,11 @@ impl From<rusqlite::Error> for ReadError {
 
 impl History for Reader {
     fn read(&mut self, selector: &Selector, slice: Slice) -> Result<Page, ReadError> {
-        Ok(self.page(selector, slice)?)
+        Ok(page::read(self, selector, slice)?)
     }
 
     fn newest(&mut self, selector: &Selector, limit: usize) -> Result<Vec<Position>, ReadError> {
-        Ok(self.newest_positions(selector, limit)?)
+        Ok(newest::find(self, selector, limit)?)
     }
 
     fn urgent(
@@ -264,14 +132,12 @@ impl History for Reader {
     fn at(&mut self, positions: &[Position]) -> Result<Vec<Arc<Entry>>, ReadError> {
         let now = self.shared.timeline.now();
         let snapshot = Snapshot::begin(&self.connection)?;
+        let mut fetcher = Fetcher::new(snapshot.connection)?;
         let mut entries = Vec::with_capacity(positions.len());
         for position in positions {
-            let found = rows::fetch(snapshot.connection, &mut self.subjects, position.0)?;
-            entries.extend(
-                found
-                    .filter(|(entry, _)| !is_expired(entry.expires_at, now))
-                    .map(|(entry, _)| Arc::new(entry)),
-            );
+            let found = fetcher.fetch(&mut self.subjects, position.0)?;
+            let of_use = found.filter(|entry| !is_expired(entry.expires_at, now));
+            entries.extend(of_use.map(Arc::new));
         }
         Ok(entries)
     }
@@ -281,17 +147,7 @@ impl History for Reader {
         selector: &Selector,
         after: Position,
     ) -> Result<Option<Lost>, ReadError> {
-        let bound = self.shared.recent.bound();
-        let exact = self.resolve(selector)?;
-        let snapshot = Snapshot::begin(&self.connection)?;
-        Ok(losses::after(
-            snapshot.connection,
-            &mut self.subjects,
-            selector,
-            &exact,
-            after.0,
-            bound,
-        )?)
+        Ok(page::lost_after(self, selector, after)?)
     }
 
     fn position_before(&mut self, time_ms: u64) -> Result<Position, ReadError> {

@@ -124,18 +124,6 @@ impl Recent {
         subjects.iter().map(of).collect()
     }
 
-    /// For each subject its newest `limit` positions up to `upto`, descending.
-    pub(super) fn newest(&self, subjects: &[SubjectId], upto: u64, limit: usize) -> Vec<Vec<u64>> {
-        let state = self.state();
-        let of = |subject: &SubjectId| {
-            let positions = state
-                .segments()
-                .flat_map(|segment| segment.range(*subject, 0, upto));
-            positions.rev().take(limit).copied().collect()
-        };
-        subjects.iter().map(of).collect()
-    }
-
     /// Rows in `(after, upto]` of priority `URGENT_MIN` and above, ascending.
     pub(super) fn urgent(&self, after: u64, upto: u64) -> Vec<RecentRow> {
         let state = self.state();
@@ -162,7 +150,7 @@ impl Recent {
 }
 
 impl State {
-    fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+    fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.frozen.as_deref().into_iter().chain([&self.active])
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Reserve {
     /// The bound of the database in pages, zero without one, and how many pages the reserve adds to it.
     pages_max: u64,
     pages_extra: u64,
+    released: bool,
 }
 
 impl Reserve {
@@ -31,10 +32,11 @@ impl Reserve {
             .pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?
             .into();
         let pages_max = bytes_max.div_ceil(page_bytes);
-        let reserve = Self {
+        let mut reserve = Self {
             path: dir.join(RESERVE_FILE),
             pages_max,
             pages_extra: RESERVE_BYTES / page_bytes,
+            released: false,
         };
         reserve.keep(connection)?;
         Ok(reserve)
@@ -45,19 +47,26 @@ impl Reserve {
         self.pages_max > 0
     }
 
+    /// It was given up and is not restored: what is appended meanwhile would take what a trim needs.
+    pub(super) fn is_released(&self) -> bool {
+        self.released
+    }
+
     /// True if the disk has the room.
-    pub(super) fn keep(&self, connection: &Connection) -> rusqlite::Result<bool> {
+    pub(super) fn keep(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         self.limit(connection, 0)?;
         let kept = self.allocate();
         if let Err(error) = &kept {
             tracing::warn!(%error, "no room for the reserve of the store");
             self.remove();
         }
+        self.released &= kept.is_err();
         Ok(kept.is_ok())
     }
 
     /// Gives the room to a trim.
-    pub(super) fn release(&self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn release(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.released = true;
         self.remove();
         self.limit(connection, self.pages_extra)
     }

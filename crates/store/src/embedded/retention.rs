@@ -88,11 +88,14 @@ impl Writer {
                 trim.stage = stage;
                 self.trim = Some(trim);
             }
+            Err(Failure::Busy) => self.trim = Some(trim),
             Err(failure) => {
                 self.fail(failure);
-                trim.answer(Err(match failure {
-                    Failure::Full => TrimError::Full,
-                    Failure::Failed => TrimError::Failed,
+                let full = failure == Failure::Full;
+                trim.answer(Err(if full {
+                    TrimError::Full
+                } else {
+                    TrimError::Failed
                 }));
             }
         }

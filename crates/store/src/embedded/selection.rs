@@ -12,13 +12,6 @@ use crate::history::Selector;
 /// Rows fetched at once from each place.
 const CHUNK_ROWS: usize = 128;
 
-/// A row that was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Visited {
-    pub(super) position: u64,
-    pub(super) selected: bool,
-}
-
 /// Decides by subject, once for each.
 pub(super) struct Selected<'s> {
     selector: &'s Selector,
@@ -54,6 +47,7 @@ impl<'s> Selected<'s> {
 
 /// The rows of the log in `(after, upto]`, one after another.
 pub(super) struct LogScan {
+    order: Order,
     chunk: VecDeque<(u64, SubjectId)>,
     after: u64,
     upto: u64,
@@ -61,51 +55,65 @@ pub(super) struct LogScan {
 }
 
 impl LogScan {
-    pub(super) fn new(after: u64, upto: u64) -> Self {
+    pub(super) fn new((after, upto): (u64, u64), order: Order) -> Self {
         Self {
+            order,
             chunk: VecDeque::new(),
             after,
             upto,
-            ended: false,
+            ended: after >= upto,
         }
     }
 
+    /// The next row, and whether it is selected.
     pub(super) fn next(
         &mut self,
         connection: &Connection,
         subjects: &mut Subjects,
         selected: &mut Selected<'_>,
-    ) -> rusqlite::Result<Option<Visited>> {
+    ) -> rusqlite::Result<Option<(u64, bool)>> {
         if self.chunk.is_empty() && !self.ended {
-            let mut statement = connection.prepare_cached(
-                "SELECT pos, subject FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
-            )?;
-            let mut found = statement.query(params![
-                signed(self.after),
-                signed(self.upto),
-                rows(CHUNK_ROWS)
-            ])?;
-            while let Some(row) = found.next()? {
-                self.chunk
-                    .push_back((unsigned(row.get(0)?), SubjectId(row.get(1)?)));
-            }
-            self.ended = self.chunk.len() < CHUNK_ROWS;
-            self.after = self
-                .chunk
-                .back()
-                .map_or(self.upto, |(position, _)| *position);
+            self.fill(connection)?;
         }
         let Some((position, subject)) = self.chunk.pop_front() else {
             return Ok(None);
         };
-        Ok(Some(Visited {
+        Ok(Some((
             position,
-            selected: selected.has(subject, connection, subjects)?,
-        }))
+            selected.has(subject, connection, subjects)?,
+        )))
+    }
+
+    fn fill(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(match self.order {
+            Order::Ascending => {
+                "SELECT pos, subject FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?"
+            }
+            Order::Descending => {
+                "SELECT pos, subject FROM log WHERE pos > ? AND pos <= ? ORDER BY pos DESC LIMIT ?"
+            }
+        })?;
+        let mut found = statement.query(params![
+            signed(self.after),
+            signed(self.upto),
+            rows(CHUNK_ROWS)
+        ])?;
+        while let Some(row) = found.next()? {
+            self.chunk
+                .push_back((unsigned(row.get(0)?), SubjectId(row.get(1)?)));
+        }
+        self.ended = self.chunk.len() < CHUNK_ROWS;
+        if let Some((last, _)) = self.chunk.back() {
+            match self.order {
+                Order::Ascending => self.after = *last,
+                Order::Descending => self.upto = last - 1,
+            }
+        }
+        Ok(())
     }
 }
 
-/// The direction of a merge.
+/// The direction of a scan or a merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Ascending,
@@ -229,5 +237,66 @@ fn key(order: Order, position: u64) -> u64 {
     match order {
         Order::Ascending => position,
         Order::Descending => u64::MAX - position,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::open_writer;
+    use super::*;
+    use crate::options::Durability;
+
+    const SUBJECTS: [SubjectId; 2] = [SubjectId(4), SubjectId(9)];
+
+    fn merged(order: Order, range: (u64, u64), memory: Vec<u64>) -> Vec<u64> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let connection =
+            open_writer(&dir.path().join("db"), Durability::Os).expect("a new database opens");
+        for position in 1..=600_u64 {
+            let subject = [SUBJECTS[0], SUBJECTS[1], SubjectId(13)][(position % 3) as usize];
+            connection
+                .execute(
+                    "INSERT INTO idx VALUES (?, ?)",
+                    params![subject.0, signed(position)],
+                )
+                .expect("a row can be written");
+        }
+        let mut merge =
+            SubjectMerge::new(&connection, &SUBJECTS, memory, range, order).expect("a merge");
+        std::iter::from_fn(|| merge.next(&connection).expect("a row")).collect()
+    }
+
+    /// What the two subjects have: two of three positions in the table, and what came later in memory.
+    fn expected(after: u64, upto: u64) -> Vec<u64> {
+        let of_table = (1..=600).filter(|position| position % 3 != 2);
+        of_table
+            .chain(601..=700)
+            .filter(|position| *position > after && *position <= upto)
+            .collect()
+    }
+
+    #[test]
+    fn table_and_memory_are_one_sequence_and_what_is_in_both_comes_once() {
+        let memory: Vec<u64> = expected(500, 700);
+        assert_eq!(merged(Order::Ascending, (0, 700), memory), expected(0, 700));
+    }
+
+    #[test]
+    fn the_sequence_also_runs_backwards() {
+        let memory: Vec<u64> = expected(500, 700);
+        let backwards: Vec<u64> = expected(0, 700).into_iter().rev().collect();
+        assert_eq!(merged(Order::Descending, (0, 700), memory), backwards);
+    }
+
+    #[test]
+    fn a_range_begins_after_and_ends_with_its_bounds() {
+        assert_eq!(
+            merged(Order::Ascending, (100, 402), Vec::new()),
+            expected(100, 402)
+        );
+        assert_eq!(
+            merged(Order::Ascending, (402, 402), Vec::new()),
+            Vec::<u64>::new()
+        );
     }
 }

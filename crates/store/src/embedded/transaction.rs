@@ -12,6 +12,8 @@ pub(super) enum Failure {
     /// What the disk holds is unknown from here on: a sync that failed once may succeed when repeated, without the pages
     /// that it lost.
     Failed,
+    /// Another process, say an operator's tool, held the file for too long. Nothing was begun.
+    Busy,
 }
 
 /// Runs `work` and commits it together with what it changed in `meta`: all of it or nothing.
@@ -34,6 +36,7 @@ pub(super) fn transact<T>(
         let failure = if undone { classify(&error) } else { Failure::Failed };
         match failure {
             Failure::Full => tracing::warn!(%error, "no room for a transaction of the store"),
+            Failure::Busy => tracing::warn!(%error, "another process holds the file of the store"),
             Failure::Failed => tracing::error!(%error, "a transaction of the store failed; no more writes are taken"),
         }
         failure
@@ -43,6 +46,7 @@ pub(super) fn transact<T>(
 pub(super) fn classify(error: &rusqlite::Error) -> Failure {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Failure::Full,
+        Some(ErrorCode::DatabaseBusy) => Failure::Busy,
         _ => Failure::Failed,
     }
 }

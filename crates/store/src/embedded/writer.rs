@@ -15,7 +15,7 @@ use super::reserve::Reserve;
 use super::retention::Trim;
 use super::shared::Shared;
 use super::subjects::Subjects;
-use super::transaction::{Failure, transact};
+use super::transaction::{Failure, classify, transact};
 use crate::entry::{Appended, Follower};
 use crate::error::{AppendError, CommitError};
 use crate::idempotency::Window;
@@ -100,12 +100,13 @@ impl Writer {
         let mut batch = Batch::new(now, before, &self.window);
         let mut written = match self.health {
             Health::Failed => Err(Failure::Failed),
+            Health::Full if self.reserve.is_released() => Err(Failure::Full),
             Health::Ok | Health::Full => Ok(()),
         };
         for call in calls {
             if let Err(error) = batch.add(call, &self.connection, &mut self.window) {
-                tracing::error!(%error, "reading the store failed; no more writes are taken");
-                written = Err(Failure::Failed);
+                tracing::error!(%error, "reading the store failed");
+                written = Err(classify(&error));
             }
         }
         if written.is_ok() && batch.is_written() {

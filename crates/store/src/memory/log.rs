@@ -148,12 +148,12 @@ impl Log {
         self.lost_of_class[class]
     }
 
-    /// The newest position of the selected subjects that was lost.
-    pub(super) fn lost_of(&self, selector: &Selector) -> Option<Position> {
+    /// The newest position of the selected subjects of a class that was lost.
+    pub(super) fn lost_of(&self, selector: &Selector, class: Class) -> Option<Position> {
         let selected = self
             .lost_of_subject
             .iter()
-            .filter(|(subject, _)| selects(selector, subject));
+            .filter(|(subject, _)| subject.class() == class && selects(selector, subject));
         selected.map(|(_, &position)| position).max()
     }
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, MutexGuard};
 use super::Shared;
 use super::state::State;
 use crate::cells::Cell;
-use crate::entry::{Entry, Position};
+use crate::entry::{Class, Entry, Position};
 use crate::error::ReadError;
 use crate::history::{History, Lost, Page, Selector, Slice, Urgent};
+use crate::options::PerClass;
 use crate::trim::is_expired;
 
 /// Reads a store in memory.
@@ -164,10 +165,24 @@ impl fmt::Debug for Reader {
 }
 
 fn lost_after(state: &State, selector: &Selector, after: Position) -> Option<Lost> {
-    let upto = state.log.lost_of(selector).filter(|&lost| lost > after)?;
+    let by_class = PerClass::from_fn(|class| {
+        let lost = state
+            .log
+            .lost_of(selector, class)
+            .filter(|&lost| lost > after);
+        lost.unwrap_or_default()
+    });
+    let upto = Class::ALL.map(|class| by_class[class]).into_iter().max()?;
+    if upto == Position::ZERO {
+        return None;
+    }
     let (kept, _) = state.log.select(selector, after, state.last(), usize::MAX);
     let resume_after = kept
         .first()
         .map_or(state.last(), |first| Position(first.position.0 - 1));
-    Some(Lost { upto, resume_after })
+    Some(Lost {
+        upto,
+        by_class,
+        resume_after,
+    })
 }

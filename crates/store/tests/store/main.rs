@@ -3,11 +3,15 @@
 mod bench;
 
 mod cells;
+mod commit;
 mod crash;
 mod duplicates;
+mod loss;
 mod model;
 mod order;
 mod positions;
+mod races;
 mod read;
+mod release;
 mod state;
 mod trim;

@@ -87,7 +87,7 @@ fn big(id: usize) -> Record {
 }
 
 async fn a_full_store_refuses_and_reads_on(backend: Backend) {
-    let bench = backend.open_with(small(0));
+    let mut bench = backend.open_with(small(0));
     let mut accepted = Vec::new();
     let error = loop {
         let id = accepted.len();
@@ -110,6 +110,12 @@ async fn a_full_store_refuses_and_reads_on(backend: Backend) {
     );
     assert_eq!(bench.released.ids(), accepted);
     assert_eq!(bench.store.stats().refused_full, 1);
+    bench.reopen();
+    assert_eq!(
+        bench.ids_after(&everything(), Position::ZERO).await,
+        accepted,
+        "a full store opens"
+    );
 }
 
 async fn a_full_store_takes_writes_again_after_a_trim(backend: Backend) {

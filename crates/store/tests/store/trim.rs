@@ -1,13 +1,11 @@
 //! What retention removes, and how a reader learns what it lost.
 
 use tidings_store::{
-    Class, IdempotencyWindow, Keep, Lost, Options, PerClass, Position, Record, Selector, Subject,
-    Trimmed,
+    Class, Keep, Lost, Options, PerClass, Position, Record, Selector, Subject, Trimmed,
 };
 
 use crate::bench::{
-    Backend, Bench, client, everything, exact, filter, for_each_backend, record, records, topic,
-    whole,
+    Backend, Bench, client, everything, exact, for_each_backend, record, records, topic, whole,
 };
 
 for_each_backend!(
@@ -17,25 +15,20 @@ for_each_backend!(
     the_younger_stay_by_age,
     age_waits_while_the_clocks_disagree,
     a_noisy_class_does_not_touch_the_others,
-    a_quiet_subject_loses_nothing,
-    expired_entries_are_removed_and_are_no_loss,
-    a_loss_tells_where_to_go_on,
     a_removed_entry_is_nowhere_any_more,
-    a_time_before_everything_kept_leads_behind_what_is_removed,
-    a_page_tells_the_loss_of_its_own_subjects,
 );
 
-const NO_BOUND: Keep = Keep {
+pub(crate) const NO_BOUND: Keep = Keep {
     age_ms: 0,
     bytes: 0,
     count: 0,
 };
 
-fn keep(keep: Keep) -> impl FnOnce(&mut Options) {
+pub(crate) fn keep(keep: Keep) -> impl FnOnce(&mut Options) {
     move |options| options.retention = PerClass::from_fn(|_| keep)
 }
 
-fn keep_topics(topic: Keep) -> impl FnOnce(&mut Options) {
+pub(crate) fn keep_topics(topic: Keep) -> impl FnOnce(&mut Options) {
     move |options| {
         options.retention = PerClass {
             topic,
@@ -45,11 +38,11 @@ fn keep_topics(topic: Keep) -> impl FnOnce(&mut Options) {
     }
 }
 
-async fn trim(bench: &Bench) -> Trimmed {
+pub(crate) async fn trim(bench: &Bench) -> Trimmed {
     bench.store.trim().await.expect("the trim succeeds")
 }
 
-async fn lost(bench: &Bench, selector: &Selector, after: Position) -> Option<Lost> {
+pub(crate) async fn lost(bench: &Bench, selector: &Selector, after: Position) -> Option<Lost> {
     let (selector, upto) = (selector.clone(), bench.last());
     let (lost, page) = bench
         .read(move |reader| {
@@ -203,109 +196,6 @@ async fn a_noisy_class_does_not_touch_the_others(backend: Backend) {
     );
 }
 
-async fn a_quiet_subject_loses_nothing(backend: Backend) {
-    let bench = backend.open_with(keep_topics(Keep {
-        count: 1,
-        ..NO_BOUND
-    }));
-    let quiet = bench.put(record(topic("quiet"), "once")).await;
-    let positions = bench.put_all(records(&topic("noisy"), "", 30)).await;
-    trim(&bench).await;
-    let quiet_lost = lost(&bench, &exact([topic("quiet")]), Position::ZERO).await;
-    assert_eq!(quiet_lost.map(|lost| lost.upto), Some(quiet));
-    assert_eq!(lost(&bench, &exact([topic("quiet")]), quiet).await, None);
-    assert_eq!(
-        lost(&bench, &exact([topic("never")]), Position::ZERO).await,
-        None
-    );
-    let quiet_only = filter(|subject| *subject == topic("quiet"));
-    assert_eq!(lost(&bench, &quiet_only, quiet).await, None);
-    assert_eq!(
-        lost(&bench, &exact([topic("noisy")]), positions[28]).await,
-        None
-    );
-    let noisy = lost(&bench, &exact([topic("noisy")]), positions[27]).await;
-    assert_eq!(noisy.map(|lost| lost.upto), Some(positions[28]));
-}
-
-async fn expired_entries_are_removed_and_are_no_loss(backend: Backend) {
-    let bench = backend.open_with(|options| {
-        options.idempotency_window = IdempotencyWindow {
-            ms: 2000,
-            ids: 1000,
-        };
-        options.retention = PerClass::from_fn(|_| Keep {
-            count: 5,
-            ..NO_BOUND
-        });
-    });
-    let brief = |id: String| Record {
-        ttl_ms: Some(1000),
-        ..record(topic("t"), &id)
-    };
-    bench.put(record(topic("t"), "kept")).await;
-    bench
-        .put_all((0..4).map(|n| brief(n.to_string())).collect())
-        .await;
-    bench.clock.pass(1999);
-    assert_eq!(
-        trim(&bench).await.entries.topic,
-        0,
-        "their identities are still remembered"
-    );
-    bench.clock.pass(1);
-    assert_eq!(trim(&bench).await.entries.topic, 4);
-    assert_eq!(lost(&bench, &everything(), Position::ZERO).await, None);
-    // Those that retention takes after their time are no loss either; one before its time is.
-    bench
-        .put_all((10..15).map(|n| brief(n.to_string())).collect())
-        .await;
-    bench.clock.pass(1000);
-    let last_lost = bench.put(record(topic("t"), "lost")).await;
-    bench.put_all(records(&topic("t"), "new", 5)).await;
-    assert_eq!(trim(&bench).await.entries.topic, 7);
-    assert_eq!(bench.store.trimmed_to(Class::Topic), last_lost);
-    assert_eq!(lost(&bench, &everything(), last_lost).await, None);
-}
-
-async fn a_loss_tells_where_to_go_on(backend: Backend) {
-    let bench = backend.open_with(keep_topics(Keep {
-        count: 2,
-        ..NO_BOUND
-    }));
-    let before = bench.put(record(client("c"), "before")).await;
-    bench.put_all(records(&topic("t"), "a", 10)).await;
-    bench.put(record(client("c"), "between")).await;
-    bench.put_all(records(&topic("t"), "b", 10)).await;
-    trim(&bench).await;
-    for selector in [
-        exact([topic("t")]),
-        exact([topic("t"), client("c")]),
-        everything(),
-    ] {
-        for after in [Position::ZERO, before] {
-            let expected = bench.ids_after(&selector, after).await;
-            let lost = lost(&bench, &selector, after)
-                .await
-                .expect("entries of the topic are lost");
-            assert_eq!(lost.upto, bench.store.trimmed_to(Class::Topic));
-            assert!(lost.resume_after >= after);
-            assert_eq!(
-                bench.ids_after(&selector, lost.resume_after).await,
-                expected,
-                "nothing kept is skipped"
-            );
-        }
-    }
-    let topics = lost(&bench, &exact([topic("t")]), Position::ZERO)
-        .await
-        .expect("entries of the topic are lost");
-    assert!(
-        topics.resume_after >= topics.upto,
-        "who resumes there is not told the same loss again"
-    );
-}
-
 async fn a_removed_entry_is_nowhere_any_more(backend: Backend) {
     let bench = backend.open_with(keep(Keep {
         count: 3,
@@ -347,45 +237,4 @@ async fn a_removed_entry_is_nowhere_any_more(backend: Backend) {
             assert_eq!(urgent.found.len(), 3);
         })
         .await;
-}
-
-async fn a_time_before_everything_kept_leads_behind_what_is_removed(backend: Backend) {
-    let bench = backend.open_with(keep(Keep {
-        count: 1,
-        ..NO_BOUND
-    }));
-    let start = bench.clock.now();
-    let gone = bench.put_all(records(&topic("t"), "a", 3)).await;
-    bench.clock.pass(1000);
-    bench.put(record(topic("t"), "b")).await;
-    trim(&bench).await;
-    for (time, expected) in [(start + 500, gone[2]), (start, Position::ZERO)] {
-        let found = bench.read(move |reader| reader.position_before(time)).await;
-        assert_eq!(
-            found.expect("the read succeeds"),
-            expected,
-            "a quiet hour is not a loss"
-        );
-    }
-}
-
-async fn a_page_tells_the_loss_of_its_own_subjects(backend: Backend) {
-    let bench = backend.open_with(keep_topics(Keep {
-        count: 4,
-        ..NO_BOUND
-    }));
-    let seen = bench.put(record(topic("a"), "a0")).await;
-    let lost_b = bench.put(record(topic("b"), "b0")).await;
-    bench.put_all(records(&topic("b"), "more", 4)).await;
-    trim(&bench).await;
-    assert_eq!(lost(&bench, &exact([topic("a")]), seen).await, None);
-    let both = lost(&bench, &exact([topic("a"), topic("b")]), seen).await;
-    assert_eq!(both.map(|lost| lost.upto), Some(lost_b));
-    let filtered = lost(
-        &bench,
-        &filter(|subject| matches!(subject, Subject::Topic(_))),
-        seen,
-    )
-    .await;
-    assert_eq!(filtered.map(|lost| lost.upto), Some(lost_b));
 }

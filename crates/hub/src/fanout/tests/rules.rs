@@ -214,6 +214,42 @@ fn a_loss_in_a_topic_does_not_skip_a_mailbox_that_is_read_from_further_on() {
 }
 
 #[test]
+fn a_loss_in_the_mailbox_is_told_though_a_newer_one_in_a_topic_is_known() {
+    let keep = Keep {
+        count: 3,
+        ..Keep::default()
+    };
+    let options = Options {
+        retention: Retention::from_fn(|_| keep),
+        ..Options::default()
+    };
+    let ring_bytes_max = 1;
+    let mut world = World::with_store(
+        Settings {
+            ring_bytes_max,
+            ..settings()
+        },
+        options,
+    );
+    let mut client = Client::new("alice", &["t"]);
+    publish_each(&mut world, &mailbox("alice"), NORMAL, names("early", 3), 10);
+    publish_each(&mut world, &topic("t"), NORMAL, names("topic", 8), 10);
+    world.trim();
+    world.connect(&mut client, Some(Since::Earliest));
+    publish_each(&mut world, &mailbox("alice"), NORMAL, names("late", 3), 10);
+    world.trim();
+    world.read_all(&mut client);
+    assert_eq!(
+        client.ids(),
+        ["topic5", "topic6", "topic7", "late0", "late1", "late2"]
+    );
+    assert_eq!(
+        client.gaps, 1,
+        "the early ones are gone, and the client is told"
+    );
+}
+
+#[test]
 fn a_live_only_message_does_not_overtake_and_a_connection_that_is_behind_does_not_get_it() {
     let mut world = World::new(settings());
     let mut live = Client::new("alice", &["t"]);

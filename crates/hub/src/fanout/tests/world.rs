@@ -20,9 +20,8 @@ use super::super::inbox::Inbox;
 use super::super::index::Kinds;
 use super::super::metrics::Metrics;
 use super::super::opening::{Opening, Since};
-use super::super::registry::Registry;
 use super::super::settings::Settings;
-use super::super::shard::{Handle, Key, Shard};
+use super::super::shard::{Handle, Key, Setup, Shard};
 use super::super::start::{Asked, decide};
 
 /// One end of a connection: what the shard wrote, up to a capacity.
@@ -150,17 +149,14 @@ impl World {
             wall_ms: 1_700_000_000_000,
         };
         let epoch = store.epoch().to_owned();
-        let registry = Arc::new(Registry::default());
-        let shard = Shard::new(
+        let setup = Setup {
             settings,
-            epoch.as_str().into(),
-            0,
-            &handle,
-            registry,
-            Metrics::default(),
-            now,
-            7,
-        );
+            epoch: epoch.as_str().into(),
+            released: 0,
+            registry: Arc::default(),
+            metrics: Metrics::default(),
+        };
+        let shard = Shard::new(setup, &handle, now, 7);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
@@ -349,7 +345,7 @@ impl Client {
         };
         let bytes: Vec<u8> = line.pipe.0.borrow_mut().bytes.drain(..).collect();
         line.decoder.feed(&bytes);
-        while let Some(event) = line.decoder.next() {
+        for event in line.decoder.by_ref() {
             let event = event.expect("within the limit");
             self.last_id.clone_from(&event.last_event_id);
             let message: serde_json::Value = serde_json::from_str(&event.data).expect("JSON");

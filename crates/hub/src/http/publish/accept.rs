@@ -76,7 +76,15 @@ impl From<AppendError> for Refusal {
 }
 
 impl Draft {
-    fn new(hub: &Hub, identity: &Identity, message: Incoming) -> Result<Self, Problem> {
+    fn new(hub: &Hub, identity: &Identity, mut message: Incoming) -> Result<Self, Problem> {
+        if message.kind == MessageType::Command
+            && message.target.is_none()
+            && message.topic.is_none()
+        {
+            return Err(problem::command_without_target());
+        }
+        // The newest progress is all that counts: it is for those who look on, and has no place in any cursor.
+        message.durable &= message.kind != MessageType::Progress;
         if message.require_ack {
             return Err(problem::not_available("requireAck"));
         }

@@ -12,9 +12,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use tidings_protocol::api::{BatchAnswer, BroadcastAnswer, BroadcastRequest, PublishAnswer};
-use tidings_protocol::{
-    ErrorCode, Incoming, MessageId, MessageType, Problem, body_is_array, parse_batch,
-};
+use tidings_protocol::{Incoming, MessageId, MessageType, Problem, body_is_array, parse_batch};
 
 use super::answer;
 use super::body::Content;
@@ -122,8 +120,7 @@ fn as_command(mut message: Incoming, body: &[u8]) -> Result<Incoming, Problem> {
         ));
     }
     if message.target.is_none() {
-        let detail = "commands without `target` are not available in this version of the hub";
-        return Err(problem::naming(ErrorCode::NotAvailable, "target", detail));
+        return Err(problem::command_without_target());
     }
     message.kind = MessageType::Command;
     message.require_ack |= command_fields(&message).require_ack == true;

@@ -3,22 +3,22 @@
 //! It is a state machine without a thread, a clock or a poll of its own: the driver tells it what happened and when, and
 //! takes from it what it asks of the store's readers.
 
+mod handle;
+mod timers;
+
 use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tidings_protocol::api::DisconnectReason;
-use tidings_protocol::{MessageType, sse};
-use tidings_store::{Entry, ReadError, Subject};
+use tidings_store::ReadError;
 
 use super::chunk::Chunk;
 use super::clock::Now;
 use super::connection::{Connection, Flow, View};
-use super::events;
 use super::frame::Batch;
 use super::history::{Answer, Request};
-use super::inbox::Inbox;
+use super::inbox::as_gauge;
 use super::index::{Slot, SubjectIndex};
 use super::jitter::Jitter;
 use super::metrics::{ClosedLabels, Metrics, Tally};
@@ -27,6 +27,9 @@ use super::registry::{Listed, Registry};
 use super::ring::Ring;
 use super::settings::Settings;
 use super::wheel::Wheel;
+
+pub(crate) use self::handle::Handle;
+use self::timers::End;
 
 /// Names a connection for as long as it lives: a later one in its slot has another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,44 +40,6 @@ pub(crate) struct Key {
 
 /// Generations start again after this one, so that no key is the driver's own token.
 const GENERATION_MAX: u32 = u32::MAX >> 1;
-
-/// What others know of a shard.
-#[derive(Clone, Debug)]
-pub(crate) struct Handle {
-    pub(crate) inbox: Arc<Inbox>,
-    index: Arc<RwLock<SubjectIndex>>,
-}
-
-impl Handle {
-    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
-        Self {
-            inbox,
-            index: Arc::default(),
-        }
-    }
-
-    /// Hands over a batch; the shard wakes only if one of its connections may read some of it.
-    pub(crate) fn release(&self, batch: &Arc<Batch>, entries: &[Arc<Entry>]) {
-        let wake = {
-            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            entries.iter().any(|entry| index.has_reader(&entry.subject))
-        };
-        self.inbox.push_batch(batch, wake);
-    }
-
-    /// Connections that read such a message.
-    pub(crate) fn audience(
-        &self,
-        subject: &Subject,
-        kind: MessageType,
-        exclude: Option<&str>,
-    ) -> usize {
-        self.index
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .count(subject, kind.into(), exclude)
-    }
-}
 
 pub(crate) struct Shard<S> {
     settings: Settings,
@@ -100,6 +65,17 @@ pub(crate) struct Shard<S> {
     requests: Vec<(Key, Request)>,
 }
 
+/// What all shards of a hub start with.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) settings: Settings,
+    pub(crate) epoch: Arc<str>,
+    /// The newest position at this moment, before any batch comes.
+    pub(crate) released: u64,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) metrics: Metrics,
+}
+
 struct Berth<S> {
     generation: u32,
     resident: Option<Resident<S>>,
@@ -117,31 +93,16 @@ struct Resident<S> {
     _listed: Listed,
 }
 
-/// When and why a stream ends by itself.
-#[derive(Clone, Copy)]
-struct End {
-    due: u64,
-    reason: Goodbye,
-}
-
-#[derive(Clone, Copy)]
-enum Goodbye {
-    Disconnect(DisconnectReason),
-    Maintenance,
-}
-
 impl<S: Write> Shard<S> {
-    /// `released`: the newest position at this moment, before any batch comes.
-    pub(crate) fn new(
-        settings: Settings,
-        epoch: Arc<str>,
-        released: u64,
-        handle: &Handle,
-        registry: Arc<Registry>,
-        metrics: Metrics,
-        now: Now,
-        seed: u64,
-    ) -> Self {
+    /// `seed` spreads what happens to its connections.
+    pub(crate) fn new(setup: Setup, handle: &Handle, now: Now, seed: u64) -> Self {
+        let Setup {
+            settings,
+            epoch,
+            released,
+            registry,
+            metrics,
+        } = setup;
         Self {
             ring: Ring::new(released, settings.ring_bytes_max, settings.ring_frames_max),
             settings,
@@ -258,7 +219,7 @@ impl<S: Write> Shard<S> {
         self.released = before.max(upto);
         for slot in 0..self.slots.len() {
             self.with(slot as Slot, now, |resident, view| {
-                resident.connection.miss(before, upto, view)
+                resident.connection.miss(before, upto, view);
             });
             self.touch(slot as Slot);
         }
@@ -272,7 +233,7 @@ impl<S: Write> Shard<S> {
         match answer {
             Ok(answer) => {
                 self.with(key.slot, now, |resident, view| {
-                    resident.connection.receive(answer, view)
+                    resident.connection.receive(answer, view);
                 });
                 self.touch(key.slot);
             }
@@ -306,6 +267,8 @@ impl<S: Write> Shard<S> {
         self.write_index()
             .remove(key.slot, &card.client, &card.topics);
         self.metrics.connections.dec();
+        let queued = card.queued.load(Ordering::Relaxed);
+        self.metrics.queued.dec_by(as_gauge(queued));
         if resident.counted_behind {
             self.metrics.connections_behind.dec();
         }
@@ -313,40 +276,6 @@ impl<S: Write> Shard<S> {
             .closed
             .get_or_create(&ClosedLabels { reason })
             .inc();
-    }
-
-    /// Tells every stream to go, spread over `over_ms`.
-    pub(crate) fn drain(&mut self, over_ms: u64, now: Now) {
-        self.drain_until = Some(now.mono_ms + over_ms);
-        for slot in 0..self.slots.len() {
-            let due = now.mono_ms + self.jitter.below(over_ms);
-            let Berth {
-                generation,
-                resident: Some(resident),
-            } = &mut self.slots[slot]
-            else {
-                continue;
-            };
-            resident.end = Some(End {
-                due,
-                reason: Goodbye::Maintenance,
-            });
-            let key = Key {
-                slot: slot as Slot,
-                generation: *generation,
-            };
-            self.arm(key, now);
-        }
-    }
-
-    /// Handles what is due by now.
-    pub(crate) fn advance(&mut self, now: Now) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(now.mono_ms, &mut due);
-        for key in due.drain(..) {
-            self.handle_due(key, now);
-        }
-        self.due = due;
     }
 
     /// Lets up to `visits` connections write; whether more wait for their turn.
@@ -399,12 +328,9 @@ impl<S: Write> Shard<S> {
         let flow = self.with(slot, now, |resident, view| {
             resident.touched = false;
             let flow = resident.connection.flush(view);
-            let card = &resident.connection.card;
-            card.queued
-                .store(resident.connection.queued(), Ordering::Relaxed);
             (flow, resident.connection.is_closing())
         });
-        self.count_behind(slot);
+        self.count(slot);
         match flow {
             None | Some((Flow::Idle, _)) => {}
             Some((Flow::Blocked, _)) => self.arm(key, now),
@@ -414,15 +340,25 @@ impl<S: Write> Shard<S> {
                 self.requests.push((key, request));
             }
             Some((Flow::Close, said_goodbye)) => {
-                self.close(key, if said_goodbye { "hub" } else { "socket" })
+                self.close(key, if said_goodbye { "hub" } else { "socket" });
             }
         }
     }
 
-    fn count_behind(&mut self, slot: Slot) {
+    /// Says what waits for the connection, and whether it is behind.
+    fn count(&mut self, slot: Slot) {
         let Some(resident) = &mut self.slots[slot as usize].resident else {
             return;
         };
+        let queued = resident.connection.queued();
+        let before = resident
+            .connection
+            .card
+            .queued
+            .swap(queued, Ordering::Relaxed);
+        self.metrics
+            .queued
+            .inc_by(as_gauge(queued) - as_gauge(before));
         let behind = resident.connection.is_behind();
         match (
             std::mem::replace(&mut resident.counted_behind, behind),
@@ -432,135 +368,6 @@ impl<S: Write> Shard<S> {
             (false, true) => _ = self.metrics.connections_behind.inc(),
             _ => {}
         }
-    }
-
-    fn handle_due(&mut self, key: Key, now: Now) {
-        if !self.is_current(key) {
-            return;
-        }
-        let write_timeout_ms = self.settings.write_timeout_ms;
-        let Some(resident) = &mut self.slots[key.slot as usize].resident else {
-            return;
-        };
-        if resident.armed > now.mono_ms {
-            return;
-        }
-        resident.armed = u64::MAX;
-        if resident
-            .connection
-            .blocked_since()
-            .is_some_and(|since| now.mono_ms >= since + write_timeout_ms)
-        {
-            return self.close(key, "write_timeout");
-        }
-        if let Some(end) = resident.end.filter(|end| end.due <= now.mono_ms) {
-            resident.end = None;
-            self.say_goodbye(key.slot, end.reason, now);
-        } else if resident.heartbeat_due <= now.mono_ms {
-            self.beat(key.slot, now);
-        }
-        self.arm(key, now);
-    }
-
-    /// Sends a heartbeat, unless bytes that wait for the socket say as much.
-    fn beat(&mut self, slot: Slot, now: Now) {
-        let Self {
-            slots,
-            heartbeat,
-            epoch,
-            released,
-            ..
-        } = self;
-        let Some(resident) = &mut slots[slot as usize].resident else {
-            return;
-        };
-        let Resident {
-            connection,
-            heartbeat_due,
-            ..
-        } = resident;
-        *heartbeat_due = now.mono_ms + Settings::keep_alive_ms(connection.card.heartbeat_ms);
-        if connection.is_closing() || connection.blocked_since().is_some() {
-            return;
-        }
-        if connection.card.heartbeat_ms == 0 {
-            let mut comment = Vec::new();
-            sse::comment(&mut comment, "");
-            connection.send_own(comment);
-        } else if connection.is_caught_up() {
-            let made_now =
-                |made: &&(Now, u64, Vec<u8>)| made.0.mono_ms == now.mono_ms && made.1 == *released;
-            let beat = match heartbeat.as_ref().filter(made_now) {
-                Some((.., beat)) => beat.clone(),
-                None => events::heartbeat(&connection.cursor(*released).text(epoch), now),
-            };
-            connection.send_own(beat.clone());
-            *heartbeat = Some((now, *released, beat));
-        } else {
-            let cursor = connection.cursor(*released).text(epoch);
-            connection.send_own(events::heartbeat(&cursor, now));
-        }
-        self.touch(slot);
-    }
-
-    fn say_goodbye(&mut self, slot: Slot, reason: Goodbye, now: Now) {
-        let retry_after_ms =
-            self.settings.retry_ms + self.jitter.below(self.settings.retry_ms.max(1));
-        let Some(resident) = &mut self.slots[slot as usize].resident else {
-            return;
-        };
-        let connection = &mut resident.connection;
-        let event = match reason {
-            Goodbye::Maintenance => events::maintenance(&connection.card, retry_after_ms, now),
-            Goodbye::Disconnect(reason) => events::disconnect(&connection.card, reason.into(), now),
-        };
-        connection.close_after(event);
-        self.touch(slot);
-    }
-
-    /// Puts the connection on the wheel for the next moment at which it may need something.
-    fn arm(&mut self, key: Key, now: Now) {
-        let Some(resident) = &mut self.slots[key.slot as usize].resident else {
-            return;
-        };
-        let blocked = resident
-            .connection
-            .blocked_since()
-            .map(|since| since + self.settings.write_timeout_ms);
-        let end = resident.end.map(|end| end.due);
-        let due = [Some(resident.heartbeat_due), blocked, end]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(u64::MAX);
-        if due < resident.armed {
-            resident.armed = due.max(now.mono_ms);
-            self.wheel.insert(due, key);
-        }
-    }
-
-    fn end_of(&mut self, expires_at: Option<u64>, now: Now) -> Option<End> {
-        let reason = Goodbye::Disconnect;
-        let lifetime = (self.settings.lifetime_ms > 0).then(|| {
-            let lifetime_ms = self.settings.lifetime_ms;
-            let due = now.mono_ms + lifetime_ms - self.jitter.below(lifetime_ms / 5 + 1);
-            End {
-                due,
-                reason: reason(DisconnectReason::Lifetime),
-            }
-        });
-        let expiry = expires_at.map(|at| End {
-            due: now.mono_ms + at.saturating_sub(now.wall_ms),
-            reason: reason(DisconnectReason::TokenExpired),
-        });
-        let drain = self.drain_until.map(|until| End {
-            due: now.mono_ms + self.jitter.below(until.saturating_sub(now.mono_ms) + 1),
-            reason: Goodbye::Maintenance,
-        });
-        [lifetime, expiry, drain]
-            .into_iter()
-            .flatten()
-            .min_by_key(|end| end.due)
     }
 
     fn touch(&mut self, slot: Slot) {
