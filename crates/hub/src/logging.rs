@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Log, LogFormat};
 
 /// Starts the log of this process. A second call changes nothing.
-pub fn start(log: &Log) {
+pub(crate) fn start(log: &Log) {
     // The level was checked with the configuration.
     let filter = EnvFilter::try_new(&log.level).unwrap_or_default();
     let builder = tracing_subscriber::fmt()

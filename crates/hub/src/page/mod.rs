@@ -5,15 +5,15 @@
 
 /// One file of the page and the path it is served at.
 #[derive(Debug)]
-pub struct Asset {
-    pub path: &'static str,
-    pub content_type: &'static str,
-    pub body: &'static str,
+pub(crate) struct Asset {
+    pub(crate) path: &'static str,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: &'static str,
 }
 
 /// Every file of the page. They change only with the binary, and no name carries a version: serve them with
 /// `Cache-Control: no-cache`.
-pub const ASSETS: &[Asset] = &[
+pub(crate) const ASSETS: &[Asset] = &[
     Asset {
         path: "/",
         content_type: HTML,
@@ -58,7 +58,7 @@ pub const ASSETS: &[Asset] = &[
 
 /// Sent with every asset as `Content-Security-Policy`: a payload that slipped through as markup still could not
 /// run or load anything.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";

@@ -15,23 +15,23 @@ use tidings_protocol::limits::EVENT_BYTES_MAX;
 use tidings_protocol::sse;
 
 /// Longer than anything takes on a busy machine.
-pub const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_secs(60);
 
 /// A running hub. Dropping it kills the process.
-pub struct Hub {
+pub(crate) struct Hub {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     dir: Arc<TempDir>,
     settings: Vec<(String, String)>,
 }
 
 impl Hub {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// `settings`: environment variables without their prefix, such as `("SSE_RETRY_MS", "10")`.
-    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
         let settings = settings
             .iter()
             .map(|(key, value)| ((*key).into(), (*value).into()))
@@ -43,16 +43,20 @@ impl Hub {
     }
 
     /// Starts again on the same data.
-    pub fn restart(mut self) -> Self {
+    pub(crate) fn restart(mut self) -> Self {
         self.kill();
         Self::start_in(Arc::clone(&self.dir), self.settings.clone())
     }
 
-    pub fn start_in(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
+    pub(crate) fn start_in(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
         Self::start_with_log(dir, settings, Stdio::inherit())
     }
 
-    pub fn start_with_log(dir: Arc<TempDir>, settings: Vec<(String, String)>, log: Stdio) -> Self {
+    pub(crate) fn start_with_log(
+        dir: Arc<TempDir>,
+        settings: Vec<(String, String)>,
+        log: Stdio,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.path())
@@ -89,27 +93,23 @@ impl Hub {
         }
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn shared_dir(&self) -> Arc<TempDir> {
-        Arc::clone(&self.dir)
-    }
-
     /// As a crash does it: SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
 
     /// Asks it to stop: SIGTERM.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
     }
 
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + HANG;
         loop {
             if let Some(status) = self.child.try_wait().expect("a status") {
@@ -121,7 +121,7 @@ impl Hub {
     }
 
     /// Memory of the process that is not shared with files, in KiB.
-    pub fn anonymous_kib(&self) -> u64 {
+    pub(crate) fn anonymous_kib(&self) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
         let line = status
@@ -135,7 +135,7 @@ impl Hub {
             .expect("a number")
     }
 
-    pub fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
         self.request(
             "POST",
             path,
@@ -144,11 +144,11 @@ impl Hub {
         )
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[], b"")
     }
 
-    pub fn request(
+    pub(crate) fn request(
         &self,
         method: &str,
         path: &str,
@@ -170,13 +170,13 @@ impl Hub {
     }
 
     /// Publishes one message and expects it to be accepted.
-    pub fn publish(&self, message: &Value) -> Value {
+    pub(crate) fn publish(&self, message: &Value) -> Value {
         let answer = self.post("/api/messages", &message.to_string());
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()
     }
 
-    pub fn stream(&self, query: &str) -> Stream {
+    pub(crate) fn stream(&self, query: &str) -> Stream {
         Stream::open(self.address, query, &[])
     }
 }
@@ -190,15 +190,14 @@ impl Drop for Hub {
 
 /// A whole answer of HTTP.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Answer {
     /// Reads until the hub closes.
-    pub fn read(socket: &mut TcpStream) -> Self {
+    pub(crate) fn read(socket: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         // A reset after the answer is as good as an end.
         let _ = socket.read_to_end(&mut bytes);
@@ -210,30 +209,25 @@ impl Answer {
             .and_then(|status| status.parse().ok());
         Self {
             status: status.unwrap_or_else(|| panic!("no answer: {text:?}")),
-            head: head.to_ascii_lowercase(),
             body: body.to_owned(),
         }
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
-    }
-
-    pub fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
 /// A stream that a client reads.
-pub struct Stream {
+pub(crate) struct Stream {
     socket: TcpStream,
     decoder: sse::Decoder,
-    pub head: String,
+    pub(crate) head: String,
 }
 
 impl Stream {
     /// Opens a stream and reads the head of the answer, which must be 200.
-    pub fn open(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Self {
+    pub(crate) fn open(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Self {
         let mut socket = connect(address);
         let mut request = format!(
             "GET /sse?{query} HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n"
@@ -265,7 +259,7 @@ impl Stream {
     }
 
     /// The next event; `None` at the end of the stream.
-    pub fn event(&mut self) -> Option<sse::Event> {
+    pub(crate) fn event(&mut self) -> Option<sse::Event> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             if let Some(event) = self.decoder.next() {
@@ -281,7 +275,7 @@ impl Stream {
     }
 
     /// The next event that is a message of this type, with its cursor.
-    pub fn expect(&mut self, kind: &str) -> (Value, String) {
+    pub(crate) fn expect(&mut self, kind: &str) -> (Value, String) {
         loop {
             let event = self
                 .event()
@@ -296,14 +290,14 @@ impl Stream {
     }
 
     /// The detail of the next system event, which must be `name`.
-    pub fn expect_system(&mut self, name: &str) -> Value {
+    pub(crate) fn expect_system(&mut self, name: &str) -> Value {
         let (message, _) = self.expect("system");
         assert_eq!(message["payload"]["event"], name, "{message}");
         message["payload"]["detail"].clone()
     }
 
     /// The next message that is not the hub's own, with its cursor; `None` at the end.
-    pub fn message(&mut self) -> Option<(Value, String)> {
+    pub(crate) fn message(&mut self) -> Option<(Value, String)> {
         loop {
             let event = self.event()?;
             let message: Value = serde_json::from_str(&event.data).expect("JSON");
@@ -314,33 +308,33 @@ impl Stream {
     }
 
     /// The payloads of the next `count` messages.
-    pub fn payloads(&mut self, count: usize) -> Vec<Value> {
+    pub(crate) fn payloads(&mut self, count: usize) -> Vec<Value> {
         (0..count)
             .map(|_| self.message().expect("a message").0["payload"].clone())
             .collect()
     }
 
-    pub fn retry_ms(&self) -> Option<u64> {
+    pub(crate) fn retry_ms(&self) -> Option<u64> {
         self.decoder.retry_ms()
     }
 
-    pub fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
 
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
 /// A connection that posts one request after the other.
-pub struct KeepAlive {
+pub(crate) struct KeepAlive {
     reader: BufReader<TcpStream>,
     address: SocketAddr,
 }
 
 impl KeepAlive {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         Self {
             reader: BufReader::new(connect(address)),
             address,
@@ -348,7 +342,7 @@ impl KeepAlive {
     }
 
     /// The status and body of the answer; `None` when the hub is gone.
-    pub fn post(&mut self, path: &str, body: &str) -> Option<(u16, String)> {
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> Option<(u16, String)> {
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             self.address,
@@ -379,7 +373,7 @@ impl KeepAlive {
     }
 }
 
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect_timeout(&address, HANG).expect("connected");
     socket.set_read_timeout(Some(HANG)).expect("set");
     socket.set_write_timeout(Some(HANG)).expect("set");

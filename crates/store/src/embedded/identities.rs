@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::merge::bucket;
 use super::meta::{signed, unsigned};
 use super::reader::{Reader, Snapshot};
-use super::rows::{self, RowError, identity_hash};
+use super::rows::{Fetcher, RowError, identity_hash};
 use crate::entry::Entry;
 
 /// The newest kept entry of the identity.
@@ -19,13 +19,10 @@ pub(super) fn locate(
     let mut recent = reader.shared.recent.identified(identity, bound);
     recent.reverse();
     let snapshot = Snapshot::begin(&reader.connection)?;
+    let mut fetcher = Fetcher::new(snapshot.connection)?;
     let mut fetch = |position| {
-        let found = rows::fetch(snapshot.connection, &mut reader.subjects, position)?;
-        Ok::<_, RowError>(
-            found
-                .map(|(entry, _)| entry)
-                .filter(|entry| *entry.source == *source && *entry.id == *id),
-        )
+        let found = fetcher.fetch(&mut reader.subjects, position)?;
+        Ok::<_, RowError>(found.filter(|entry| *entry.source == *source && *entry.id == *id))
     };
     for position in recent {
         if let Some(entry) = fetch(position)? {

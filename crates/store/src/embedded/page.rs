@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::losses;
 use super::reader::{Reader, Snapshot};
-use super::rows::{self, RowError};
+use super::rows::{self, Fetcher, RowError};
 use super::selection::{LogScan, Order, Selected, SubjectMerge};
 use super::subjects::{SubjectId, Subjects};
 use crate::entry::{Class, Position};
@@ -30,6 +30,7 @@ pub(super) fn read(
     let (connection, subjects) = (snapshot.connection, &mut reader.subjects);
     let lost = range.lost(connection, subjects)?;
     let mut rows = range.rows(connection, upto)?;
+    let mut fetcher = Fetcher::new(connection)?;
     let mut page = Page {
         entries: Vec::new(),
         scanned_to: Position(upto),
@@ -37,7 +38,7 @@ pub(super) fn read(
     };
     let (mut visited, mut bytes, mut scanned_to) = (0, 0, range.after);
     while let Some((position, selected)) = rows.next(connection, subjects)? {
-        let found = match selected.then(|| rows::fetch(connection, subjects, position)) {
+        let found = match selected.then(|| fetcher.fetch(subjects, position)) {
             // What lies before it is not lost with it.
             Some(Err(RowError::Damaged(_))) if !page.entries.is_empty() => {
                 page.scanned_to = Position(scanned_to);
@@ -45,7 +46,7 @@ pub(super) fn read(
             }
             fetched => fetched.transpose()?.flatten(),
         };
-        if let Some((entry, _)) = found.filter(|(entry, _)| !is_expired(entry.expires_at, now)) {
+        if let Some(entry) = found.filter(|entry| !is_expired(entry.expires_at, now)) {
             bytes += entry.body.len();
             if bytes > slice.bytes_max && !page.entries.is_empty() {
                 page.scanned_to = Position(scanned_to);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::meta::{signed, unsigned};
-use super::rows::{self, RowError};
+use super::rows::{Fetcher, RowError};
 use super::schema::open_reader;
 use super::shared::Shared;
 use super::subjects::{SubjectId, Subjects};
@@ -132,14 +132,12 @@ impl History for Reader {
     fn at(&mut self, positions: &[Position]) -> Result<Vec<Arc<Entry>>, ReadError> {
         let now = self.shared.timeline.now();
         let snapshot = Snapshot::begin(&self.connection)?;
+        let mut fetcher = Fetcher::new(snapshot.connection)?;
         let mut entries = Vec::with_capacity(positions.len());
         for position in positions {
-            let found = rows::fetch(snapshot.connection, &mut self.subjects, position.0)?;
-            entries.extend(
-                found
-                    .filter(|(entry, _)| !is_expired(entry.expires_at, now))
-                    .map(|(entry, _)| Arc::new(entry)),
-            );
+            let found = fetcher.fetch(&mut self.subjects, position.0)?;
+            let of_use = found.filter(|entry| !is_expired(entry.expires_at, now));
+            entries.extend(of_use.map(Arc::new));
         }
         Ok(entries)
     }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, Row, params};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::meta::{signed, unsigned};
 use super::subjects::{SubjectId, Subjects};
 use crate::entry::{Entry, Position};
 
-const COLUMNS: &str = "pos, subject, stored_at, expires_at, kind, priority, source, id, exclude, fingerprint, sum, body";
+const FETCH: &str = "SELECT pos, subject, stored_at, expires_at, kind, priority, source, id, exclude, fingerprint, sum, body
+    FROM log WHERE pos = ?";
 
 #[derive(Debug)]
 pub(super) enum RowError {
@@ -65,26 +66,49 @@ impl<'c> Inserter<'c> {
     }
 }
 
-/// `None`: not kept any more.
-pub(super) fn fetch(
-    connection: &Connection,
-    subjects: &mut Subjects,
-    position: u64,
-) -> Result<Option<(Entry, u128)>, RowError> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM log WHERE pos = ?"))?;
-    let Some(stored) = statement.query_row([signed(position)], stored).optional()? else {
-        return Ok(None);
-    };
-    let subject = subjects.subject(connection, stored.subject)?;
-    let entry = Entry {
-        subject,
-        ..stored.entry
-    };
-    if checksum(&mut Vec::new(), &entry, stored.subject, stored.fingerprint) != stored.sum {
-        return Err(RowError::Damaged(position));
+/// Fetches the rows of one read.
+pub(super) struct Fetcher<'c> {
+    connection: &'c Connection,
+    statement: CachedStatement<'c>,
+    scratch: Vec<u8>,
+}
+
+impl<'c> Fetcher<'c> {
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let statement = connection.prepare_cached(FETCH)?;
+        Ok(Self {
+            connection,
+            statement,
+            scratch: Vec::new(),
+        })
     }
-    Ok(Some((entry, stored.fingerprint)))
+
+    /// `None`: not kept any more.
+    pub(super) fn fetch(
+        &mut self,
+        subjects: &mut Subjects,
+        position: u64,
+    ) -> Result<Option<Entry>, RowError> {
+        let mut rows = self.statement.query([signed(position)])?;
+        let Some(stored) = rows.next()?.map(stored).transpose()? else {
+            return Ok(None);
+        };
+        let subject = subjects.subject(self.connection, stored.subject)?;
+        let entry = Entry {
+            subject,
+            ..stored.entry
+        };
+        if checksum(
+            &mut self.scratch,
+            &entry,
+            stored.subject,
+            stored.fingerprint,
+        ) != stored.sum
+        {
+            return Err(RowError::Damaged(position));
+        }
+        Ok(Some(entry))
+    }
 }
 
 pub(super) fn exists(connection: &Connection, position: u64) -> rusqlite::Result<bool> {

@@ -12,9 +12,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use tidings_protocol::api::{BatchAnswer, BroadcastAnswer, BroadcastRequest, PublishAnswer};
-use tidings_protocol::{
-    ErrorCode, Incoming, MessageId, MessageType, Problem, body_is_array, parse_batch,
-};
+use tidings_protocol::{Incoming, MessageId, MessageType, Problem, body_is_array, parse_batch};
 
 use super::answer;
 use super::body::Content;
