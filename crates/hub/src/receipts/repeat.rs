@@ -16,7 +16,7 @@ const FIELD: &[u8] = b",\"redelivery\":";
 const CONNECT_BYTES_MAX: usize = 4 << 20;
 
 /// The stored message as its repeat of this number. Stored messages are objects on one line and never repeats.
-pub(super) fn body(stored: &[u8], number: u32) -> Vec<u8> {
+pub(crate) fn body(stored: &[u8], number: u32) -> Vec<u8> {
     let open = stored.strip_suffix(b"}").unwrap_or(stored);
     [open, FIELD, number.to_string().as_bytes(), b"}"].concat()
 }
