@@ -66,6 +66,8 @@ pub struct Selector {
     pub exact: Vec<Subject>,
     /// Any subject that it accepts, too; such a read scans the log.
     pub filter: Option<Arc<SubjectFilter>>,
+    /// For [`History::read`]: entries whose time to live has passed, too, as long as they are kept.
+    pub expired: bool,
 }
 
 /// Decides by subject alone: its answer may be kept.
@@ -76,6 +78,7 @@ impl fmt::Debug for Selector {
         f.debug_struct("Selector")
             .field("exact", &self.exact)
             .field("filter", &self.filter.is_some())
+            .field("expired", &self.expired)
             .finish()
     }
 }
@@ -94,7 +97,7 @@ pub struct Slice {
 /// What a slice holds.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// Ascending; expired ones are left out.
+    /// Ascending; expired ones are left out unless the selector has them.
     pub entries: Vec<Arc<Entry>>,
     /// Everything selected up to here is in `entries`. Equal to `upto` at the end.
     pub scanned_to: Position,

@@ -117,7 +117,7 @@ pub(crate) fn selector(
     if patterns.is_empty() {
         return Selector {
             exact,
-            filter: None,
+            ..Selector::default()
         };
     }
     let filter = move |subject: &Subject| match subject {
@@ -127,5 +127,6 @@ pub(crate) fn selector(
     Selector {
         exact,
         filter: Some(Arc::new(filter)),
+        ..Selector::default()
     }
 }

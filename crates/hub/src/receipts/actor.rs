@@ -210,11 +210,21 @@ impl Actor {
             let page = self
                 .store
                 .reading(move |reader| reader.read(&mailboxes(), slice))
-                .await??;
-            for entry in &page.entries {
-                self.book.accept(entry, now);
+                .await?;
+            match page {
+                Ok(page) => {
+                    for entry in &page.entries {
+                        self.book.accept(entry, now);
+                    }
+                    self.followed = page.scanned_to.0;
+                }
+                // Nobody can be sent it either; what lies behind must not wait for it.
+                Err(ReadError::Damaged { position }) => {
+                    tracing::error!(%position, "a message that cannot be read is not waited for");
+                    self.followed = position.0;
+                }
+                Err(error) => return Err(error),
             }
-            self.followed = page.scanned_to.0;
         }
         self.missed = false;
         Ok(())
@@ -346,6 +356,8 @@ fn mailboxes() -> Selector {
     Selector {
         exact: Vec::new(),
         filter: Some(Arc::new(|subject| matches!(subject, Subject::Client(_)))),
+        // What expired in the meantime is to be told of, too.
+        expired: true,
     }
 }
 

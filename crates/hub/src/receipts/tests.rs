@@ -221,7 +221,7 @@ impl World {
     fn mailbox(&self, client: &str) -> Vec<Value> {
         let selector = Selector {
             exact: vec![Subject::Client(client.into())],
-            filter: None,
+            ..Selector::default()
         };
         let slice = Slice {
             after: Position::ZERO,
@@ -504,6 +504,19 @@ fn a_crash_between_the_append_and_its_pending_record_loses_nothing() {
     assert_eq!(world.pending(), 2);
     world.sent("bob", "m", "alice", 0);
     assert_eq!(world.receipts("bob"), [receipt("m", "alice", "delivered")]);
+}
+
+#[test]
+fn what_expired_between_a_crash_and_the_next_start_is_told_as_expired() {
+    let mut world = World::new();
+    world.append(Record {
+        ttl_ms: Some(1_000),
+        ..record("bob", "m", "alice")
+    });
+    world.wall.fetch_add(5_000, Ordering::Relaxed);
+    world.restart();
+    world.round();
+    assert_eq!(world.receipts("bob"), [receipt("m", "alice", "expired")]);
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(super) fn newest_after(
         let of_filter = Selector {
             exact: Vec::new(),
             filter: Some(Arc::clone(filter)),
+            ..Selector::default()
         };
         if let Some((position, id)) = newest_of_any(
             connection,

@@ -144,6 +144,7 @@ mod tests {
             filter: Some(Arc::new(move |subject| {
                 *subject == Subject::Topic(topic.into())
             })),
+            ..Selector::default()
         };
         let newest = store
             .reading(move |reader| {

@@ -46,7 +46,9 @@ pub(super) fn read(
             }
             fetched => fetched.transpose()?.flatten(),
         };
-        if let Some(entry) = found.filter(|entry| !is_expired(entry.expires_at, now)) {
+        if let Some(entry) =
+            found.filter(|entry| selector.expired || !is_expired(entry.expires_at, now))
+        {
             bytes += entry.body.len();
             if bytes > slice.bytes_max && !page.entries.is_empty() {
                 page.scanned_to = Position(scanned_to);

@@ -45,7 +45,7 @@ impl History for Reader {
         let mut bytes = 0;
         let mut visited = slice.after;
         for entry in selected {
-            if is_expired(entry.expires_at, now) {
+            if !selector.expired && is_expired(entry.expires_at, now) {
                 visited = entry.position;
                 continue;
             }

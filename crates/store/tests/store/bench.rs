@@ -183,7 +183,7 @@ pub(crate) fn topic(name: &str) -> Subject {
 pub(crate) fn exact<const N: usize>(subjects: [Subject; N]) -> Selector {
     Selector {
         exact: Vec::from(subjects),
-        filter: None,
+        ..Selector::default()
     }
 }
 
@@ -191,6 +191,7 @@ pub(crate) fn filter(accepts: impl Fn(&Subject) -> bool + Send + Sync + 'static)
     Selector {
         exact: Vec::new(),
         filter: Some(Arc::new(accepts)),
+        ..Selector::default()
     }
 }
 

@@ -18,6 +18,7 @@ for_each_backend!(
     rows_are_counted_that_are_not_selected,
     one_huge_entry_comes_alone,
     expired_entries_are_left_out_and_passed,
+    a_selector_may_ask_for_expired_entries_too,
     a_reader_goes_on_while_others_append,
 );
 
@@ -228,6 +229,25 @@ async fn one_huge_entry_comes_alone(backend: Backend) {
             .map(|page| ids(&page.entries))
             .collect();
         assert_eq!(found, [["a"], ["huge"], ["b"]]);
+    }
+}
+
+async fn a_selector_may_ask_for_expired_entries_too(backend: Backend) {
+    let bench = backend.open();
+    let brief = Record {
+        ttl_ms: Some(1000),
+        ..record(topic("t"), "gone")
+    };
+    bench.put(brief).await;
+    bench.put(record(topic("t"), "kept")).await;
+    bench.clock.pass(1000);
+    for selector in [exact([topic("t")]), everything()] {
+        let all = Selector {
+            expired: true,
+            ..selector.clone()
+        };
+        assert_eq!(bench.ids_after(&all, Position::ZERO).await, ["gone", "kept"]);
+        assert_eq!(bench.ids_after(&selector, Position::ZERO).await, ["kept"]);
     }
 }
 
