@@ -98,11 +98,14 @@ impl Timeline {
         self.latest.fetch_max(wall, Ordering::Relaxed).max(wall)
     }
 
-    /// Whether ages may be believed: a wall clock that was set since the open would trim what is young.
+    /// Whether ages may be believed: a wall clock that was set since the open, or that had been ahead when the newest entry
+    /// was stamped, would trim what is young.
     pub(crate) fn trusted(&self) -> bool {
-        let wall = i128::from((self.clock.wall)()) - i128::from(self.opened_wall);
+        let now = (self.clock.wall)();
+        let ahead = self.latest.load(Ordering::Relaxed).saturating_sub(now);
+        let wall = i128::from(now) - i128::from(self.opened_wall);
         let monotonic = i128::from((self.clock.monotonic)()) - i128::from(self.opened_monotonic);
-        (wall - monotonic).unsigned_abs() <= u128::from(DRIFT_MS_MAX)
+        ahead <= DRIFT_MS_MAX && (wall - monotonic).unsigned_abs() <= u128::from(DRIFT_MS_MAX)
     }
 }
 
@@ -147,6 +150,17 @@ mod tests {
         assert!(timeline.trusted());
         wall.fetch_sub(1, Ordering::Relaxed);
         assert!(!timeline.trusted());
+    }
+
+    #[test]
+    fn a_wall_clock_that_lies_far_behind_the_newest_entry_is_not_trusted() {
+        let (wall, monotonic, clock) = clocks();
+        // The entry was stamped by a clock that was ahead, and the store was opened again since.
+        let timeline = Timeline::resume(clock, 1_060_001);
+        assert!(!timeline.trusted());
+        wall.fetch_add(1, Ordering::Relaxed);
+        monotonic.fetch_add(1, Ordering::Relaxed);
+        assert!(timeline.trusted());
     }
 
     #[test]

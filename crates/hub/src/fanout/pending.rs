@@ -100,10 +100,13 @@ impl Pending {
             let oldest = durable.front().copied();
             let frame_of_first = frame(view.ring, first);
             let overtakes = frame_of_first.durable && oldest != Some(first);
-            let seq = if overtakes && !trial.may_overtake() {
-                oldest.unwrap_or(first)
-            } else {
-                first
+            let seq = match oldest {
+                // What is live only and was accepted before the oldest, with the same priority, still goes before it.
+                Some(oldest) if overtakes && !trial.may_overtake() => {
+                    let class = usize::from(frame(view.ring, oldest).priority.min(3));
+                    waiting[class][0]
+                }
+                _ => first,
             };
             take(
                 &mut waiting[usize::from(frame(view.ring, seq).priority.min(3))],

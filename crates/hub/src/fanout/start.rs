@@ -2,7 +2,7 @@
 
 use tidings_protocol::api::{GapDetail, GapReason};
 use tidings_protocol::{ClientId, Cursor, TopicPattern};
-use tidings_store::{Lost, Position, ReadError, Reader, Store};
+use tidings_store::{Lost, Position, ReadError, Reader, Store, Subject};
 
 use super::card::selector;
 use super::losses::KnownLosses;
@@ -129,13 +129,20 @@ impl Start {
     }
 }
 
-/// Where a client without a cursor has got to in its mailbox: what it acknowledged, or nothing.
+/// Where a client without a cursor has got to in its mailbox: what it acknowledged, or nothing. A cursor that was
+/// acknowledged may have been ahead in topics too; that says nothing about what another connection reads of them.
 fn stored_place(reader: &mut Reader, client: &ClientId) -> Result<(u64, Vec<u64>), ReadError> {
-    Ok(
-        acks::stored(reader, client.as_str())?.map_or((Position::ZERO.0, Vec::new()), |acked| {
-            (acked.position, acked.ahead)
-        }),
-    )
+    let Some(acked) = acks::stored(reader, client.as_str())? else {
+        return Ok((Position::ZERO.0, Vec::new()));
+    };
+    let ahead: Vec<_> = acked.ahead.into_iter().map(Position).collect();
+    let of_mailbox = reader
+        .at(&ahead)?
+        .into_iter()
+        .filter(|entry| matches!(&entry.subject, Subject::Client(id) if **id == *client.as_str()))
+        .map(|entry| entry.position.0)
+        .collect();
+    Ok((acked.position, of_mailbox))
 }
 
 /// Where topics and broadcast start.

@@ -71,9 +71,7 @@ export class Client {
   /** Call it about once a second. */
   tick(now) {
     this.#stream.watch(now);
-    const { beat } = this.#parts;
-    const seconds = Math.max(0, Math.round((now - this.#stream.heardAt) / 1000));
-    beat.textContent = this.#stream.state === "open" ? `heard ${seconds} s ago` : "";
+    this.#showBeat(now);
   }
 
   #joinOrLeave(event) {
@@ -87,6 +85,7 @@ export class Client {
     client.value = subject(token.value) ?? client.value;
     this.#showName();
     this.#readFrom = "";
+    this.#seen.clear();
     this.#stream.join(this.who);
   }
 
@@ -168,6 +167,10 @@ export class Client {
   async #send(event) {
     event.preventDefault();
     const { send, sendButton, answer } = this.#parts;
+    // One request at a time: a second one could overtake the first.
+    if (sendButton.disabled) {
+      return;
+    }
     let message;
     try {
       message = this.#compose();
@@ -226,7 +229,13 @@ export class Client {
     const { light } = this.#parts;
     // Two names of the same animation: changing the name is what starts it again.
     light.dataset.beat = light.dataset.beat === "tick" ? "tock" : "tick";
-    this.tick(Date.now());
+    this.#showBeat(Date.now());
+  }
+
+  #showBeat(now) {
+    const { state, heardAt } = this.#stream;
+    const seconds = Math.max(0, Math.round((now - heardAt) / 1000));
+    this.#parts.beat.textContent = state === "open" ? `heard ${seconds} s ago` : "";
   }
 
   #showName() {
@@ -255,7 +264,7 @@ export class Client {
     if (trouble) {
       this.#askForToken(trouble);
     }
-    this.tick(Date.now());
+    this.#showBeat(Date.now());
     this.#showFacts();
   }
 

@@ -107,13 +107,16 @@ export class Stream {
 
   #receive(event) {
     const message = JSON.parse(event.data);
-    const moved = event.lastEventId !== this.cursor;
-    this.cursor = event.lastEventId;
+    // Empty until the first `id:` of a new EventSource; the place from before it still holds.
+    const moved = event.lastEventId !== "" && event.lastEventId !== this.cursor;
+    if (moved) {
+      this.cursor = event.lastEventId;
+    }
     this.heardAt = Date.now();
     if (message.type === "system" && message.source === "$hub") {
       this.#obey(message);
     }
-    this.#listener.received(message, moved ? event.lastEventId : null);
+    this.#listener.received(message, moved ? this.cursor : null);
   }
 
   #obey({ payload, timestamp }) {

@@ -250,6 +250,69 @@ fn a_loss_in_the_mailbox_is_told_though_a_newer_one_in_a_topic_is_known() {
 }
 
 #[test]
+fn an_ack_of_a_message_of_a_topic_that_overtook_hides_it_from_nobody_who_asks_for_history() {
+    let mut world = World::new(settings());
+    let mut client = Client::new("alice", &["t"]);
+    publish_each(
+        &mut world,
+        &mailbox("alice"),
+        NORMAL,
+        names("mail", 20),
+        300,
+    );
+    world.connect(&mut client, None);
+    world.make_room(&client, 500);
+    world.settle();
+    publish_each(&mut world, &topic("t"), CRITICAL, ["of-topic".into()], 10);
+    publish_each(
+        &mut world,
+        &mailbox("alice"),
+        CRITICAL,
+        ["of-mailbox".into()],
+        10,
+    );
+    while !client.ids().contains(&"of-mailbox") {
+        world.make_room(&client, 100);
+        world.settle();
+        client.read();
+    }
+    assert_eq!(client.last_id.matches('+').count(), 2, "{}", client.last_id);
+    assert!(world.ack(&client));
+    world.cut(&mut client);
+    let seen = client.received.len();
+    let mut later = Client::new("alice", &["t"]);
+    world.connect(&mut later, Some(Since::Earliest));
+    world.read_all(&mut later);
+    assert!(later.ids().contains(&"of-topic"));
+    assert_eq!(
+        later.received.len(),
+        22 - seen + 1,
+        "what was acked of the mailbox does not come"
+    );
+}
+
+#[test]
+fn when_as_many_are_ahead_as_may_be_a_live_only_message_still_goes_before_later_ones() {
+    let mut world = World::new(Settings {
+        pending_max: 200,
+        ring_frames_max: 1_000,
+        ring_bytes_max: 1 << 20,
+        ..settings()
+    });
+    let mut client = Client::new("alice", &["t"]);
+    world.connect(&mut client, None);
+    world.settle();
+    let mut live_only = record(topic("t"), "s", "live-only", NORMAL, 1);
+    live_only.durable = false;
+    world.publish(vec![live_only]);
+    publish_each(&mut world, &topic("t"), NORMAL, names("normal", 3), 300);
+    publish_each(&mut world, &topic("t"), CRITICAL, names("critical", 70), 40);
+    world.read_all(&mut client);
+    let at = |id| client.ids().iter().position(|seen| *seen == id);
+    assert!(at("live-only").expect("arrives") < at("normal0").expect("arrives"));
+}
+
+#[test]
 fn a_live_only_message_does_not_overtake_and_a_connection_that_is_behind_does_not_get_it() {
     let mut world = World::new(settings());
     let mut live = Client::new("alice", &["t"]);

@@ -12,6 +12,8 @@ use tidings_store::{Appended, Entry, Follower, Options, Position, Record, Store,
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+use crate::acks;
+
 use super::super::card::Card;
 use super::super::clock::Now;
 use super::super::frame::Batch;
@@ -263,6 +265,13 @@ impl World {
             pipe,
             decoder: sse::Decoder::new(1 << 20),
         });
+    }
+
+    /// Acknowledges what the client has read, as read from the beginning.
+    pub(super) fn ack(&mut self, client: &Client) -> bool {
+        let cursor = client.last_id.parse().expect("a cursor");
+        let acked = acks::acknowledge(&self.store, &client.id, &cursor, None);
+        self.runtime.block_on(acked).expect("stored").applied
     }
 
     pub(super) fn cut(&mut self, client: &mut Client) {
