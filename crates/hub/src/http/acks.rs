@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use tidings_protocol::api::{AckAnswer, AckRequest};
-use tidings_protocol::{Cursor, ErrorCode, Problem};
+use tidings_protocol::{ClientId, Cursor, ErrorCode, Problem};
 
 use super::answer;
 use super::body::Content;
@@ -31,7 +31,12 @@ pub(super) async fn ack(
     let cursor = cursor(request.cursor.as_deref(), "cursor")?
         .ok_or_else(|| problem::invalid_field("cursor", "`cursor` is needed"))?;
     let from = self::cursor(request.from.as_deref(), "from")?;
-    let done = acks::acknowledge(&hub.store, &client, &cursor, from.as_ref()).await;
+    let device = request.device.as_deref();
+    let device = device
+        .map(|device| ClientId::parse(device, "device"))
+        .transpose()?;
+    let done =
+        acks::acknowledge(&hub.store, &client, device.as_ref(), &cursor, from.as_ref()).await;
     let done = done.map_err(|error| refusal(&error))?;
     Ok(answer::json(&AckAnswer {
         success: true,
@@ -43,7 +48,6 @@ pub(super) async fn ack(
 /// What the protocol has and this hub does not have yet.
 fn refuse_unavailable(request: &AckRequest) -> Result<(), Problem> {
     let given = [
-        ("device", request.device.is_some()),
         ("messages", !request.messages.is_empty()),
         ("messageIds", !request.message_ids.is_empty()),
     ];

@@ -145,7 +145,7 @@ impl World {
         let store = Store::open(options, vec![Box::new(released.clone())]).expect("memory opens");
         let poll = mio::Poll::new().expect("a poll");
         let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
-        let handle = Handle::new(Arc::new(Inbox::new(waker, 1 << 20, Metrics::default())));
+        let handle = Handle::new(0, Arc::new(Inbox::new(waker, 1 << 20, Metrics::default())));
         let now = Now {
             mono_ms: 1_000,
             wall_ms: 1_700_000_000_000,
@@ -228,6 +228,7 @@ impl World {
             topics: client.topics.clone(),
             cursor: Some(client.last_id.clone()).filter(|id| !id.is_empty()),
             since,
+            device: None,
         };
         let store = self.store.clone();
         let newest = store.bounds().last;
@@ -250,6 +251,7 @@ impl World {
             peer,
             0,
             client.heartbeat_ms,
+            None,
         );
         let opening = Opening {
             card: Arc::new(card),
