@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidings_protocol::Epoch;
-use tidings_store::{Health, OpenError, Store};
+use tidings_store::{Class, Follower, Health, OpenError, ReadError, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::fanout::{self, Clock, Dispatcher, Fanout, Settings};
 use crate::http::{self, Listener, Server};
 use crate::metrics::Metrics;
+use crate::receipts::{self, Inbox, Receipts};
 
 /// What every request handler gets.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Hub {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) fanout: Fanout,
+    pub(crate) receipts: Receipts,
     pub(crate) auth: Auth,
     pub(crate) metrics: Metrics,
     /// The epoch of every cursor that is given out now.
@@ -56,6 +58,8 @@ pub enum StartError {
     Secret(#[from] WeakSecret),
     #[error("cannot read or raise the limit of open files")]
     FileLimit(#[source] std::io::Error),
+    #[error("cannot read which messages wait for an ack")]
+    Receipts(#[source] ReadError),
     #[error("cannot start the threads of the fan-out")]
     Threads(#[source] std::io::Error),
 }
@@ -85,12 +89,31 @@ impl Hub {
         };
         let dispatcher = Dispatcher::default();
         let target = dispatcher.target();
-        let store = open_store(&config, dispatcher).await?;
-        let counts = fanout::Metrics::default();
-        let metrics = Metrics::new(&store, &seats, |registry| counts.register(registry));
+        let (counts, waiting) = (fanout::Metrics::default(), receipts::Metrics::default());
+        let inbox = Arc::new(Inbox::new(waiting.clone()));
+        // The fan-out comes second: what it tells of a message then comes after the message.
+        let followers: Vec<Box<dyn Follower>> = vec![
+            Box::new(receipts::Follower(Arc::clone(&inbox))),
+            Box::new(dispatcher),
+        ];
+        let store = open_store(&config, followers).await?;
+        let metrics = Metrics::new(&store, &seats, |registry| {
+            counts.register(registry);
+            waiting.register(registry);
+        });
         let settings = Settings::new(&config.sse);
-        let fanout =
-            Fanout::start(&settings, &store, &target, &counts).map_err(StartError::Threads)?;
+        let fanout = Fanout::start(
+            &settings,
+            &store,
+            &target,
+            &counts,
+            &Receipts::observer(&inbox),
+        )
+        .map_err(StartError::Threads)?;
+        let presence = fanout.presence();
+        let receipts = Receipts::start(&config.receipts, store.clone(), inbox, presence)
+            .await
+            .map_err(StartError::Receipts)?;
         let epoch = store
             .epoch()
             .parse()
@@ -100,6 +123,7 @@ impl Hub {
             config,
             store,
             fanout,
+            receipts,
             auth,
             metrics,
             epoch,
@@ -162,6 +186,7 @@ impl Running {
         }
         server.stop(GRACE).await;
         caretaker.abort();
+        hub.receipts.stop().await;
         let stopped = tokio::task::spawn_blocking(move || hub.fanout.stop()).await;
         if stopped.is_err() {
             tracing::error!("the fan-out did not stop cleanly");
@@ -170,11 +195,13 @@ impl Running {
 }
 
 /// Opening may have to rebuild indexes, so it has a thread of its own.
-async fn open_store(config: &Config, dispatcher: Dispatcher) -> Result<Store, StartError> {
+async fn open_store(
+    config: &Config,
+    followers: Vec<Box<dyn Follower>>,
+) -> Result<Store, StartError> {
     let dir = config.server.data.clone();
     let options = config.store.options(dir.clone());
-    let opened =
-        tokio::task::spawn_blocking(move || Store::open(options, vec![Box::new(dispatcher)])).await;
+    let opened = tokio::task::spawn_blocking(move || Store::open(options, followers)).await;
     opened
         .expect("opening a store does not panic")
         .map_err(|source| StartError::Store { dir, source })
@@ -188,7 +215,10 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
     loop {
         tokio::select! {
             _ = trim.tick() => match hub.store.trim().await {
-                Ok(trimmed) => tracing::debug!(?trimmed, "retention"),
+                Ok(trimmed) => {
+                    tracing::debug!(?trimmed, "retention");
+                    hub.receipts.trimmed(hub.store.trimmed_to(Class::Mailbox));
+                }
                 Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
             },
             _ = look.tick() => {

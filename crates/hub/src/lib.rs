@@ -11,6 +11,7 @@ mod kind;
 mod logging;
 mod metrics;
 mod page;
+mod receipts;
 
 pub use auth::WeakSecret;
 pub use hub::{Hub, Running, StartError};

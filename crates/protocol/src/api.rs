@@ -12,7 +12,8 @@ mod events;
 
 pub use events::{
     ConnectDetail, DisconnectDetail, DisconnectReason, GapDetail, GapReason, HeartbeatPayload,
-    IdempotencyWindow, MaintenanceDetail, RecommendedAction, SystemEvent, SystemPayload,
+    IdempotencyWindow, MaintenanceDetail, ReceiptPayload, ReceiptStatus, RecommendedAction,
+    SystemEvent, SystemPayload,
 };
 
 /// The answer to one published message.
@@ -202,6 +203,24 @@ pub struct Done {
 pub struct TopicAnswer {
     /// An added topic is complete from here on.
     pub cursor: String,
+}
+
+/// The answer of `GET /api/messages/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MessageAnswer {
+    /// The message as it was sent to its readers; `null` once retention has removed it.
+    pub message: Option<Box<RawValue>>,
+    /// In the order in which they came; empty for a message that asked for none.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What became of a message at one client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    pub client_id: ClientId,
+    pub status: ReceiptStatus,
+    pub at: u64,
 }
 
 /// One live connection, in the list of `GET /api/connections`.

@@ -62,6 +62,17 @@ pub(crate) async fn acknowledge(
     Err(AckError::Contended)
 }
 
+/// Where the client stands, as the answer to a call that does not move it.
+pub(crate) async fn standing(
+    store: &Store,
+    client: &ClientId,
+    device: Option<&ClientId>,
+) -> Result<Acknowledged, AckError> {
+    let (read, _) = stored_with_revision(store, &key(client, device)).await?;
+    let applied = true;
+    Ok(Acknowledged { applied, read })
+}
+
 /// Where a client's mailbox starts for a connection without a cursor; `None` when it never acked.
 pub(crate) fn stored(
     reader: &mut Reader,

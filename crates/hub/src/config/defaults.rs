@@ -73,5 +73,14 @@ pub const BYTES_MAX: u64 = 0;
 /// Often enough that the log exceeds its limits by minutes only, rare enough to cost nothing.
 pub const TRIM_EVERY_MS: u64 = MINUTE_MS;
 
+/// Longer than a client needs for work that is worth an ack, short enough that a lost answer goes unnoticed.
+pub const FIRST_DELAY_MS: u64 = 10 * SECOND_MS;
+
+/// A client that is connected and silent is looked after this often.
+pub const DELAY_MAX_MS: u64 = 5 * MINUTE_MS;
+
+/// About half an hour of a connected client's time.
+pub const ATTEMPTS_MAX: u64 = 10;
+
 /// Starts, stops and trouble; nothing per message.
 pub const LOG_LEVEL: &str = "info";

@@ -26,5 +26,5 @@ pub use self::layers::{Flag, Origin};
 pub use self::load::{Inputs, Loaded};
 pub use self::print::example;
 pub use self::secret::Secret;
-pub use self::settings::{Auth, Config, Log, Server, Sse, Store};
+pub use self::settings::{Auth, Config, Log, Receipts, Server, Sse, Store};
 pub use self::value::{Durability, LogFormat};

@@ -23,6 +23,7 @@ pub struct Config {
     pub auth: Auth,
     pub sse: Sse,
     pub store: Store,
+    pub receipts: Receipts,
     pub log: Log,
 }
 
@@ -34,6 +35,7 @@ impl Config {
             auth: Auth::resolve(given),
             sse: Sse::resolve(given),
             store: Store::resolve(given),
+            receipts: Receipts::resolve(given),
             log: Log::resolve(given),
         }
     }
@@ -45,6 +47,7 @@ impl Config {
             self.auth.section(),
             self.sse.section(),
             self.store.section(),
+            self.receipts.section(),
             self.log.section(),
         ]
     }
@@ -229,6 +232,20 @@ section! {
 
         /// Time between two looks for messages to remove. Milliseconds.
         trim_every_ms: u64 = defaults::TRIM_EVERY_MS, at_least(1);
+    }
+}
+
+section! {
+    /// Messages with `requireAck`: sent again until the client acknowledges them.
+    "receipts" Receipts {
+        /// How long the hub waits for an ack before it sends the message again; each further wait is twice as long. Milliseconds.
+        first_delay_ms: u64 = defaults::FIRST_DELAY_MS, within(1, 86_400_000);
+
+        /// The longest such wait. Milliseconds.
+        delay_max_ms: u64 = defaults::DELAY_MAX_MS, within(1, 86_400_000);
+
+        /// How often a message is sent, the first time included, before it counts as expired.
+        attempts_max: u64 = defaults::ATTEMPTS_MAX, within(1, 1_000_000);
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::frame::{Batch, id_line};
+use super::note::Awaited;
 use super::place::Place;
 use super::ring::Seq;
 use super::unsent::Unsent;
@@ -157,6 +158,7 @@ impl Chunk {
         unsent.push_shared(
             &piece.batch,
             piece.event.start + taken.saturating_sub(id.len())..piece.event.end,
+            piece.awaited().cloned(),
         );
     }
 }
@@ -164,6 +166,11 @@ impl Chunk {
 impl Piece {
     pub(crate) fn len(&self) -> usize {
         self.id.len() + self.event.len()
+    }
+
+    /// Who waits for it to be written.
+    pub(crate) fn awaited(&self) -> Option<&Arc<Awaited>> {
+        self.batch.frames[self.index].awaited.as_ref()
     }
 
     /// Bytes that the frame counts in a pending queue.

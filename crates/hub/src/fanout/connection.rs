@@ -19,7 +19,8 @@ use super::frame::{Batch, Frame};
 use super::history::{Answer, Request, Urgent};
 use super::losses::KnownLosses;
 use super::metrics::Tally;
-use super::opening::Opening;
+use super::note::Note;
+use super::opening::{Opening, Repeat};
 use super::pending::Pending;
 use super::place::{Place, Reads};
 use super::ring::{Ring, Seq};
@@ -54,6 +55,8 @@ pub(crate) struct View<'a> {
     pub(crate) now: Now,
     pub(crate) limits: &'a Settings,
     pub(crate) tally: &'a mut Tally,
+    /// What was written of messages that wait for their ack.
+    pub(crate) notes: &'a mut Vec<Note>,
     /// Room for the frames that are being written, kept between writes.
     pub(crate) chunk: &'a mut Chunk,
 }
@@ -76,6 +79,10 @@ impl<S: Write> Connection<S> {
     pub(crate) fn new(socket: S, opening: Opening) -> Self {
         let mut unsent = Unsent::default();
         unsent.push(opening.greeting);
+        for Repeat { event, awaited } in opening.repeats {
+            unsent.push_awaited(event, awaited);
+        }
+        unsent.push(opening.gaps);
         Self {
             socket,
             card: opening.card,
@@ -264,7 +271,7 @@ impl<S: Write> Connection<S> {
     /// `Ok(None)`: something was done, and there may be more.
     fn flush_once(&mut self, view: &mut View<'_>) -> io::Result<Option<Flow>> {
         if !self.unsent.is_empty() {
-            let written = self.unsent.write(&mut self.socket)?;
+            let written = self.unsent.write(&mut self.socket, view.notes)?;
             self.note_written(written, view);
             return Ok(None);
         }
@@ -371,6 +378,8 @@ impl<S: Write> Connection<S> {
             }
             if piece.len() > left {
                 view.chunk.keep_rest(piece, left, &mut self.unsent);
+            } else if piece.len() > 0 {
+                view.notes.extend(piece.awaited().cloned().map(Note::Sent));
             }
             left = left.saturating_sub(piece.len());
             match piece.len() {

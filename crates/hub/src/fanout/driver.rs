@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::dispatch::Target;
 use super::history::{self, Answer};
 use super::inbox::{Control, Inbox, Item};
+use super::note::Observer;
 use super::shard::{Key, Shard};
 use crate::http::Seat;
 
@@ -44,6 +45,7 @@ pub(crate) struct Driver {
     pub(crate) clock: Clock,
     /// Where all shards are found once they run.
     pub(crate) target: Arc<OnceLock<Target>>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl Driver {
@@ -78,6 +80,7 @@ impl Driver {
                 more = shard.sweep(VISITS, self.clock.now());
                 self.ask(&mut shard);
                 self.replace(&mut shard);
+                self.observer.note(shard.notes());
                 if !more {
                     break;
                 }

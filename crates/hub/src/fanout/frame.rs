@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tidings_protocol::{MessageType, cursor, sse};
 use tidings_store::{Entry, Position, Subject};
 
+use super::note::Awaited;
 use crate::kind::Kind;
 
 /// The messages of one journal batch, or of one slice of history, in order.
@@ -35,6 +36,8 @@ pub(crate) struct Frame {
     expires_at: u64,
     pub(crate) subject: Subject,
     pub(crate) exclude: Option<Arc<str>>,
+    /// Of a message that waits for its ack: whoever waits is told once it is written.
+    pub(crate) awaited: Option<Arc<Awaited>>,
 }
 
 impl Batch {
@@ -67,6 +70,7 @@ impl Batch {
                 expires_at: entry.expires_at.unwrap_or(u64::MAX),
                 subject: entry.subject.clone(),
                 exclude: entry.exclude.clone(),
+                awaited: Awaited::of(entry),
             });
         }
         Self {

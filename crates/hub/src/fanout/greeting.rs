@@ -1,9 +1,9 @@
-//! The first bytes of a stream: the head of the answer, `retry:`, `connect`, and any gap.
+//! The first bytes of a stream: the head of the answer, `retry:` and `connect`.
 
 use std::io::Write as _;
 
 use http::{HeaderName, HeaderValue};
-use tidings_protocol::api::{ConnectDetail, GapDetail, IdempotencyWindow};
+use tidings_protocol::api::{ConnectDetail, IdempotencyWindow};
 use tidings_protocol::limits::EVENT_BYTES_MAX;
 use tidings_protocol::sse;
 
@@ -25,7 +25,6 @@ pub(crate) fn greeting(
     hub: &Hub,
     card: &Card,
     place: &Place,
-    gaps: &[GapDetail],
     resumed: bool,
     headers: &[(HeaderName, HeaderValue)],
     now: Now,
@@ -57,9 +56,6 @@ pub(crate) fn greeting(
         },
     };
     out.extend(events::connect(card, detail, now));
-    for gap in gaps {
-        out.extend(events::gap(card, gap.clone(), now));
-    }
     out
 }
 

@@ -25,6 +25,7 @@ mod jitter;
 mod lane;
 mod losses;
 mod metrics;
+mod note;
 mod opening;
 mod pending;
 mod place;
@@ -50,11 +51,13 @@ use tidings_store::{Store, Subject};
 use tokio::sync::oneshot;
 
 pub(crate) use self::card::Instance;
-pub(crate) use self::clock::Clock;
+pub(crate) use self::clock::{Clock, Now};
 pub(crate) use self::dispatch::Dispatcher;
 pub(crate) use self::inbox::TopicChange;
 pub(crate) use self::metrics::Metrics;
-pub(crate) use self::opening::{Opening, Since, Subscribe, open};
+pub(crate) use self::note::{Awaited, Note, Observer};
+pub(crate) use self::opening::{Opening, Repeat, Since, Subscribe, open};
+pub(crate) use self::place::Place;
 pub(crate) use self::registry::Member;
 pub(crate) use self::settings::Settings;
 
@@ -82,6 +85,7 @@ impl Fanout {
         store: &Store,
         target: &Arc<OnceLock<Target>>,
         metrics: &Metrics,
+        observer: &Arc<dyn Observer>,
     ) -> io::Result<Self> {
         let clock = Clock::start();
         let setup = Setup {
@@ -107,6 +111,7 @@ impl Fanout {
                 store: store.clone(),
                 clock,
                 target: Arc::clone(target),
+                observer: Arc::clone(observer),
             };
             let name = format!("shard-{number}");
             let alive = Alive(Arc::clone(&failed));
@@ -157,6 +162,11 @@ impl Fanout {
             .iter()
             .map(|shard| shard.audience(subject, kind, exclude))
             .sum()
+    }
+
+    /// Tells of any client whether it has a connection.
+    pub(crate) fn presence(&self) -> Presence {
+        Presence(Arc::clone(&self.shards))
     }
 
     /// Whether the client has a connection.
@@ -228,6 +238,20 @@ impl Fanout {
                 tracing::error!("a shard panicked");
             }
         }
+    }
+}
+
+/// Who is connected, for those who must not hold the shards.
+#[derive(Clone, Debug)]
+pub(crate) struct Presence(Arc<[Handle]>);
+
+impl Presence {
+    /// Whether the client has a connection.
+    pub(crate) fn connected(&self, client: &str) -> bool {
+        let subject = Subject::Client(client.into());
+        let kind = MessageType::Json;
+        let mut shards = self.0.iter();
+        shards.any(|shard| shard.audience(&subject, kind, None) > 0)
     }
 }
 

@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use super::card::{Card, Instance};
 use super::clock::{Clock, Now};
+use super::events;
 use super::greeting::greeting;
 use super::index::Kinds;
 use super::losses::KnownLosses;
+use super::note::Awaited;
 use super::place::Place;
 use super::start::{Asked, Start, decide};
 use crate::hub::Hub;
@@ -58,7 +60,18 @@ pub(crate) struct Opening {
     pub(crate) losses_known: KnownLosses,
     /// The head of the answer and the first events.
     pub(crate) greeting: Vec<u8>,
+    /// What still waits for an ack though it counts as sent where the stream starts; right after `connect`.
+    pub(crate) repeats: Vec<Repeat>,
+    /// The gaps that lie before the start.
+    pub(crate) gaps: Vec<u8>,
     pub(crate) expires_at: Option<u64>,
+}
+
+/// A message that is sent again.
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    pub(crate) event: Vec<u8>,
+    pub(crate) awaited: Arc<Awaited>,
 }
 
 /// Decides where the stream starts and what it says first.
@@ -112,12 +125,22 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
             }),
         request.exclusive,
     ));
-    let greeting = greeting(hub, &card, &place, &gaps, resumed, &request.headers, now);
+    let repeats = hub
+        .receipts
+        .repeats(&hub.store, card.client.as_str(), &place)
+        .await;
+    let greeting = greeting(hub, &card, &place, resumed, &request.headers, now);
+    let gaps = gaps
+        .into_iter()
+        .flat_map(|gap| events::gap(&card, gap, now));
+    let gaps = gaps.collect();
     Ok(Opening {
         card,
         place,
         losses_known,
         greeting,
+        repeats,
+        gaps,
         expires_at: request.expires_at,
     })
 }

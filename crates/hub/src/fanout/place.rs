@@ -77,6 +77,11 @@ impl Place {
         frame.position > self.scan.max(start) && !self.is_ahead(frame.position)
     }
 
+    /// Whether the message of the mailbox at `position` counts as sent here.
+    pub(crate) fn counts_as_sent(&self, position: u64) -> bool {
+        position <= self.scan.max(self.mailbox) || self.is_ahead(position)
+    }
+
     pub(crate) fn is_ahead(&self, position: u64) -> bool {
         self.ahead.binary_search(&position).is_ok()
     }

@@ -6,10 +6,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::frame::Batch;
+use super::note::{Awaited, Note};
 
 #[derive(Default)]
 pub(crate) struct Unsent {
-    rests: VecDeque<Rest>,
+    rests: VecDeque<Unwritten>,
+}
+
+struct Unwritten {
+    rest: Rest,
+    /// What these bytes are the end of, if somebody wants to know that it is written.
+    completes: Option<Arc<Awaited>>,
 }
 
 enum Rest {
@@ -23,40 +30,57 @@ impl Unsent {
     }
 
     pub(crate) fn push(&mut self, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            self.rests.push_back(Rest::Own(bytes, 0));
+        self.push_rest(Rest::Own(bytes, 0), None);
+    }
+
+    /// Bytes whose end completes a message that is waited for.
+    pub(crate) fn push_awaited(&mut self, bytes: Vec<u8>, awaited: Arc<Awaited>) {
+        self.push_rest(Rest::Own(bytes, 0), Some(awaited));
+    }
+
+    pub(crate) fn push_shared(
+        &mut self,
+        batch: &Arc<Batch>,
+        range: Range<usize>,
+        completes: Option<Arc<Awaited>>,
+    ) {
+        self.push_rest(Rest::Shared(Arc::clone(batch), range), completes);
+    }
+
+    fn push_rest(&mut self, rest: Rest, completes: Option<Arc<Awaited>>) {
+        if !rest.bytes().is_empty() {
+            self.rests.push_back(Unwritten { rest, completes });
         }
     }
 
-    pub(crate) fn push_shared(&mut self, batch: &Arc<Batch>, range: Range<usize>) {
-        if !range.is_empty() {
-            self.rests.push_back(Rest::Shared(Arc::clone(batch), range));
-        }
-    }
-
-    /// Writes once; returns how many bytes the socket took.
-    pub(crate) fn write(&mut self, socket: &mut impl Write) -> io::Result<usize> {
+    /// Writes once, notes what that completed, and returns how many bytes the socket took.
+    pub(crate) fn write(
+        &mut self,
+        socket: &mut impl Write,
+        notes: &mut Vec<Note>,
+    ) -> io::Result<usize> {
         let slices: Vec<_> = self
             .rests
             .iter()
             .take(64)
-            .map(|rest| IoSlice::new(rest.bytes()))
+            .map(|unwritten| IoSlice::new(unwritten.rest.bytes()))
             .collect();
         let written = socket.write_vectored(&slices)?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        self.consume(written);
+        self.consume(written, notes);
         Ok(written)
     }
 
-    fn consume(&mut self, mut written: usize) {
-        while let Some(rest) = self.rests.front_mut() {
+    fn consume(&mut self, mut written: usize, notes: &mut Vec<Note>) {
+        while let Some(Unwritten { rest, completes }) = self.rests.front_mut() {
             let len = rest.bytes().len();
             if written < len {
                 return rest.skip(written);
             }
             written -= len;
+            notes.extend(completes.take().map(Note::Sent));
             self.rests.pop_front();
         }
         self.rests = VecDeque::new();

@@ -15,6 +15,7 @@ mod defaults;
 mod exchange;
 mod identity;
 mod listener;
+mod lookup;
 mod metrics;
 mod origin;
 mod paths;
@@ -75,6 +76,7 @@ pub(crate) fn seats(connections_max: usize) -> io::Result<Seats> {
 fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route(paths::MESSAGES, post(publish::messages))
+        .route(&format!("{}{{*id}}", paths::MESSAGE), get(lookup::message))
         .route(
             &format!("{}{{*topic}}", paths::TOPICS),
             post(publish::topic),

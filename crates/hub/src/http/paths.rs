@@ -2,6 +2,7 @@
 
 pub(super) const STREAM: &str = "/sse";
 pub(super) const MESSAGES: &str = "/api/messages";
+pub(super) const MESSAGE: &str = "/api/messages/";
 pub(super) const TOPICS: &str = "/api/topics/";
 pub(super) const DIRECT: &str = "/api/direct/";
 pub(super) const BROADCAST: &str = "/api/broadcast";
@@ -33,7 +34,8 @@ pub(super) fn route(path: &str) -> &'static str {
         READY,
         METRICS,
     ];
-    const PREFIXES: [(&str, &str); 3] = [
+    const PREFIXES: [(&str, &str); 4] = [
+        (MESSAGE, "/api/messages/{id}"),
         (TOPICS, "/api/topics/{topic}"),
         (DIRECT, "/api/direct/{clientId}"),
         (CONNECTION, "/api/connections/{connectionId}"),
@@ -64,7 +66,7 @@ mod tests {
             ("/sse", "/sse"),
             ("/", "/"),
             ("/page/page.js", "/page/page.js"),
-            ("/api/messages/x", "other"),
+            ("/api/messages/x", "/api/messages/{id}"),
             ("/whatever", "other"),
         ] {
             assert_eq!(route(path), expected, "{path}");

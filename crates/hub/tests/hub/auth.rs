@@ -54,10 +54,11 @@ fn post(hub: &Called, token: &str, path: &str, body: &str) -> Answer {
 }
 
 /// Every route that needs credentials, with a request that is valid otherwise.
-const ROUTES: [(&str, &str, &str); 12] = [
+const ROUTES: [(&str, &str, &str); 13] = [
     ("GET", "/sse?clientId=alice", ""),
     ("GET", "/sse?clientId=alice&v=1", ""),
-    ("POST", "/api/messages", r#"{"payload":1}"#),
+    ("POST", "/api/messages", r#"{"id":"m","payload":1}"#),
+    ("GET", "/api/messages/m", ""),
     ("POST", "/api/topics/news", "1"),
     ("POST", "/api/direct/bob", r#"{"payload":1}"#),
     ("POST", "/api/broadcast", r#"{"message":{"payload":1}}"#),
@@ -193,6 +194,40 @@ fn a_token_without_grants_may_send_to_nobody() {
             (403, "forbidden".into(), field.map(str::to_owned)),
             "{path} {body}"
         );
+    }
+}
+
+#[test]
+fn a_message_is_shown_to_its_sender_its_target_and_admins_and_hidden_from_others() {
+    let hub = keyed();
+    let bob = token("bob", &everything());
+    let message = r#"{"id":"m","target":"alice","payload":1,"requireAck":true}"#;
+    assert_eq!(post(&hub, &bob, "/api/messages", message).status, 200);
+    let path = "/api/messages/m?source=bob";
+    let admin = json!({"roles": ["admin"]});
+    for (client, grants, status) in [
+        ("bob", json!({}), 200),
+        ("alice", json!({}), 200),
+        ("carol", everything(), 404),
+        ("root", admin, 200),
+    ] {
+        let answer = call(&hub, &token(client, &grants), "GET", path, "");
+        assert_eq!(answer.status, status, "{client}");
+    }
+}
+
+#[test]
+fn acks_settle_only_what_waits_for_the_tokens_client() {
+    let hub = keyed();
+    let bob = token("bob", &everything());
+    let message = r#"{"id":"m","target":"alice","payload":1,"requireAck":true}"#;
+    post(&hub, &bob, "/api/messages", message);
+    let told = || call(&hub, &bob, "GET", "/api/messages/m", "").json()["receipts"].clone();
+    for (client, receipts) in [("carol", 0), ("alice", 2)] {
+        let token = token(client, &json!({}));
+        let ack = post(&hub, &token, "/api/acks", r#"{"messageIds":["m"]}"#);
+        assert_eq!(ack.status, 200);
+        assert_eq!(told().as_array().map(Vec::len), Some(receipts), "{client}");
     }
 }
 

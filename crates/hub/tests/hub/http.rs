@@ -300,19 +300,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
     let hub = Called::start();
     let refused = |answer: crate::client::Answer| answer.refusal();
     let not_available = |field: &str| (501, "not_available".to_owned(), Some(field.to_owned()));
-    let ack = |body: &str| refused(hub.post("/api/acks", body));
-    assert_eq!(ack(r#"{"messageIds":["m"]}"#), not_available("messageIds"));
-    assert_eq!(
-        ack(r#"{"messages":[{"source":"s","id":"m"}]}"#),
-        not_available("messages")
-    );
-    let publish = |body: &str| refused(hub.post("/api/messages", body));
-    assert_eq!(
-        publish(r#"{"target":"b","payload":1,"requireAck":true}"#),
-        not_available("requireAck")
-    );
-    let in_payload = r#"{"target":"b","type":"command","payload":{"requireAck":true}}"#;
-    assert_eq!(publish(in_payload), not_available("requireAck"));
     for name in ["worker", "session", "ticket", "capacity", "pausable"] {
         let answer = hub.get(&format!("/sse?clientId=a&{name}=1"));
         assert_eq!(refused(answer), not_available(name));

@@ -9,5 +9,6 @@ mod control;
 mod crash;
 mod harness;
 mod http;
+mod receipts;
 mod slow;
 mod stream;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::ClientId;
+use crate::names::{ClientId, MessageId};
 
 /// The payload of a message of type system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +140,40 @@ impl DisconnectReason {
             self,
             DisconnectReason::TokenExpired | DisconnectReason::Lifetime
         )
+    }
+}
+
+/// The payload of a receipt, a message of type ack: what became of a message that asked for an acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptPayload {
+    pub message_id: MessageId,
+    /// Of a command that had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<String>,
+    /// To whom the message went.
+    pub client_id: ClientId,
+    pub status: ReceiptStatus,
+    /// Whether the message is, or still can be, received.
+    pub success: bool,
+}
+
+/// How far a message that asked for an acknowledgement has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptStatus {
+    /// Written to a socket of the client.
+    Delivered,
+    Acknowledged,
+    /// Its attempts or its time to live were used up, or retention removed it, before an acknowledgement came.
+    Expired,
+}
+
+impl ReceiptStatus {
+    /// Whether the message is, or still can be, received.
+    #[must_use]
+    pub const fn success(self) -> bool {
+        !matches!(self, Self::Expired)
     }
 }
 

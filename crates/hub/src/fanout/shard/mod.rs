@@ -23,6 +23,7 @@ use super::inbox::as_gauge;
 use super::index::{Slot, SubjectIndex};
 use super::jitter::Jitter;
 use super::metrics::{ClosedLabels, Metrics, Tally};
+use super::note::Note;
 use super::opening::Opening;
 use super::registry::{Listed, Member, Registry};
 use super::ring::Ring;
@@ -64,6 +65,7 @@ pub(crate) struct Shard<S> {
     drain_until: Option<u64>,
     chunk: Chunk,
     tally: Tally,
+    notes: Vec<Note>,
     requests: Vec<(Key, Request)>,
     /// Older connections, here or elsewhere, that gave way to one that attached.
     replaced: Vec<Member>,
@@ -126,6 +128,7 @@ impl<S: Write> Shard<S> {
             drain_until: None,
             chunk: Chunk::default(),
             tally: Tally::default(),
+            notes: Vec::new(),
             requests: Vec::new(),
             replaced: Vec::new(),
         }
@@ -153,6 +156,7 @@ impl<S: Write> Shard<S> {
         let card = Arc::clone(&opening.card);
         self.write_index()
             .insert(slot, &card.client, &card.topics, card.kinds);
+        self.notes.push(Note::Attached(card.client.clone()));
         let member = Member {
             card: Arc::clone(&card),
             shard: self.number,
@@ -191,6 +195,7 @@ impl<S: Write> Shard<S> {
             settings,
             epoch,
             tally,
+            notes,
             chunk,
             released,
             ..
@@ -203,6 +208,7 @@ impl<S: Write> Shard<S> {
             now,
             limits: settings,
             tally,
+            notes,
             chunk,
         };
         for (frame, seq) in batch.frames.iter().zip(first..) {
@@ -311,6 +317,11 @@ impl<S: Write> Shard<S> {
         std::mem::take(&mut self.replaced).into_iter()
     }
 
+    /// What happened to messages that wait for their ack.
+    pub(crate) fn notes(&mut self) -> &mut Vec<Note> {
+        &mut self.notes
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -408,6 +419,7 @@ impl<S: Write> Shard<S> {
             settings,
             epoch,
             tally,
+            notes,
             chunk,
             released,
             ..
@@ -420,6 +432,7 @@ impl<S: Write> Shard<S> {
             now,
             limits: settings,
             tally,
+            notes,
             chunk,
         };
         Some(act(resident, &mut view))

@@ -21,7 +21,8 @@ use super::super::history::{self, Bounds, Request};
 use super::super::inbox::Inbox;
 use super::super::index::Kinds;
 use super::super::metrics::Metrics;
-use super::super::opening::{Opening, Since};
+use super::super::note::Note;
+use super::super::opening::{Opening, Repeat, Since};
 use super::super::settings::Settings;
 use super::super::shard::{Handle, Key, Setup, Shard};
 use super::super::start::{Asked, decide};
@@ -82,6 +83,8 @@ pub(super) struct World {
     pub(super) now: Now,
     /// Answers of the readers wait here until they are let through.
     pub(super) hold_answers: bool,
+    /// What the next client that connects has not acknowledged.
+    pub(super) owed: Vec<Repeat>,
     asked: Vec<(Key, Request)>,
     released: Released,
     runtime: Runtime,
@@ -167,6 +170,7 @@ impl World {
             shard,
             now,
             hold_answers: false,
+            owed: Vec::new(),
             asked: Vec::new(),
             released,
             runtime,
@@ -258,6 +262,8 @@ impl World {
             place: start.place,
             losses_known: start.losses_known,
             greeting: Vec::new(),
+            repeats: std::mem::take(&mut self.owed),
+            gaps: Vec::new(),
             expires_at: None,
         };
         let pipe = Pipe::default();
@@ -272,8 +278,18 @@ impl World {
     /// Acknowledges what the client has read, as read from the beginning.
     pub(super) fn ack(&mut self, client: &Client) -> bool {
         let cursor = client.last_id.parse().expect("a cursor");
-        let acked = acks::acknowledge(&self.store, &client.id, &cursor, None);
+        let acked = acks::acknowledge(&self.store, &client.id, None, &cursor, None);
         self.runtime.block_on(acked).expect("stored").applied
+    }
+
+    /// Which messages that wait for an ack were written, as they were noted: id and number of the repeat.
+    pub(super) fn written(&mut self) -> Vec<(String, u32)> {
+        let notes = self.shard.notes().drain(..);
+        let written = notes.filter_map(|note| match note {
+            Note::Sent(awaited) => Some((awaited.id.to_string(), awaited.number)),
+            Note::Attached(_) => None,
+        });
+        written.collect()
     }
 
     pub(super) fn cut(&mut self, client: &mut Client) {

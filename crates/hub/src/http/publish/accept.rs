@@ -85,8 +85,10 @@ impl Draft {
         }
         // The newest progress is all that counts: it is for those who look on, and has no place in any cursor.
         message.durable &= message.kind != MessageType::Progress;
-        if message.require_ack {
-            return Err(problem::not_available("requireAck"));
+        if message.require_ack && !message.durable {
+            let detail = "what is live only is not waited for";
+            let code = ErrorCode::UnsupportedCombination;
+            return Err(problem::naming(code, "requireAck", detail));
         }
         let source = identity.source(message.source.as_deref())?.to_owned();
         let message = message.into_message(&source, hub.now_ms(), || {
