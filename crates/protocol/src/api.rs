@@ -192,6 +192,19 @@ pub struct AckAnswer {
     pub cursor: Option<String>,
 }
 
+/// The answer where nothing is to be told but that it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    pub success: bool,
+}
+
+/// The answer to a change of a live connection's topics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicAnswer {
+    /// An added topic is complete from here on.
+    pub cursor: String,
+}
+
 /// The answer of `GET /api/messages/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MessageAnswer {

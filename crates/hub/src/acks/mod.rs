@@ -37,19 +37,21 @@ pub(crate) enum AckError {
 pub(crate) async fn acknowledge(
     store: &Store,
     client: &ClientId,
+    device: Option<&ClientId>,
     cursor: &Cursor,
     from: Option<&Cursor>,
 ) -> Result<Acknowledged, AckError> {
+    let key = key(client, device);
     let cursor = known(store, cursor);
     let from = from.map(|from| known(store, from));
     for _ in 0..ATTEMPTS_MAX {
-        let (stored, revision) = stored_with_revision(store, client).await?;
+        let (stored, revision) = stored_with_revision(store, &key).await?;
         let read = stored.clone().unwrap_or_default();
         let trimmed_to = store.trimmed_to(Class::Mailbox).0;
         let (applied, read) = match decide(&read, trimmed_to, &cursor, from.as_ref()) {
             Decision::Refuse => (false, stored),
             Decision::Stay => (true, stored),
-            Decision::Move(moved) => match write(store, client, &moved, revision).await {
+            Decision::Move(moved) => match write(store, &key, &moved, revision).await {
                 Ok(()) => (true, Some(moved)),
                 Err(CommitError::Revision { .. }) => continue,
                 Err(error) => return Err(AckError::Commit(error)),
@@ -61,15 +63,23 @@ pub(crate) async fn acknowledge(
 }
 
 /// Where the client stands, as the answer to a call that does not move it.
-pub(crate) async fn standing(store: &Store, client: &ClientId) -> Result<Acknowledged, AckError> {
-    let (read, _) = stored_with_revision(store, client).await?;
+pub(crate) async fn standing(
+    store: &Store,
+    client: &ClientId,
+    device: Option<&ClientId>,
+) -> Result<Acknowledged, AckError> {
+    let (read, _) = stored_with_revision(store, &key(client, device)).await?;
     let applied = true;
     Ok(Acknowledged { applied, read })
 }
 
 /// Where a client's mailbox starts for a connection without a cursor; `None` when it never acked.
-pub(crate) fn stored(reader: &mut Reader, client: &str) -> Result<Option<Read>, ReadError> {
-    let cell = reader.cell(&key(client))?;
+pub(crate) fn stored(
+    reader: &mut Reader,
+    client: &ClientId,
+    device: Option<&ClientId>,
+) -> Result<Option<Read>, ReadError> {
+    let cell = reader.cell(&key(client, device))?;
     Ok(cell.and_then(|cell| decode(&cell.value)))
 }
 
@@ -84,9 +94,9 @@ pub(crate) fn text(epoch: &Epoch, read: &Read) -> String {
 
 async fn stored_with_revision(
     store: &Store,
-    client: &ClientId,
+    key: &str,
 ) -> Result<(Option<Read>, Option<Revision>), ReadError> {
-    let key = key(client);
+    let key = key.to_owned();
     let cell = store.reading(move |reader| reader.cell(&key)).await??;
     let read = cell.as_ref().and_then(|cell| decode(&cell.value));
     Ok((read, cell.map(|cell| cell.revision)))
@@ -94,12 +104,12 @@ async fn stored_with_revision(
 
 async fn write(
     store: &Store,
-    client: &ClientId,
+    key: &str,
     read: &Read,
     revision: Option<Revision>,
 ) -> Result<(), CommitError> {
     let put = Put {
-        key: key(client),
+        key: key.to_owned(),
         value: Some(encode(read)),
         expect: revision.map_or(Expect::Absent, Expect::Revision),
         expires_at: None,
@@ -107,8 +117,12 @@ async fn write(
     store.commit(vec![put], Vec::new()).await.map(|_| ())
 }
 
-fn key(client: &str) -> String {
-    format!("ack/{client}")
+/// One cursor for the client, and one for each device that it names. No id has a control character.
+fn key(client: &ClientId, device: Option<&ClientId>) -> String {
+    match device {
+        None => format!("ack/{client}"),
+        Some(device) => format!("ack/{client}\u{1f}{device}"),
+    }
 }
 
 fn known(store: &Store, cursor: &Cursor) -> Known {

@@ -14,6 +14,9 @@ use super::index::Kinds;
 use super::place::Reads;
 use crate::kind::Kind;
 
+/// The name of a client's process, random for each.
+pub(crate) type Instance = Arc<str>;
+
 /// Who a connection is and what it reads. The shard writes the counters, anyone reads them.
 #[derive(Debug)]
 pub(crate) struct Card {
@@ -24,6 +27,10 @@ pub(crate) struct Card {
     pub(crate) peer: SocketAddr,
     pub(crate) created_ms: u64,
     pub(crate) heartbeat_ms: u64,
+    /// The process that wants to be its client's only connection.
+    pub(crate) exclusive: Option<Instance>,
+    /// Topics that were added to the live connection count only after these positions.
+    added: Vec<(TopicPattern, u64)>,
     /// When bytes last went to the socket.
     pub(crate) last_active_ms: AtomicU64,
     pub(crate) queued: AtomicUsize,
@@ -38,6 +45,7 @@ impl Card {
         peer: SocketAddr,
         created_ms: u64,
         heartbeat_ms: u64,
+        exclusive: Option<Instance>,
     ) -> Self {
         Self {
             connection_id,
@@ -47,25 +55,75 @@ impl Card {
             peer,
             created_ms,
             heartbeat_ms,
+            exclusive,
+            added: Vec::new(),
             last_active_ms: AtomicU64::new(created_ms),
             queued: AtomicUsize::new(0),
         }
     }
 
-    /// Whether it reads such a message.
-    pub(crate) fn wants(&self, subject: &Subject, kind: Kind, exclude: Option<&str>) -> bool {
+    /// The card with another topic, which counts after `released`; `None` when it has the topic already.
+    pub(crate) fn with_topic(&self, topic: &TopicPattern, released: u64) -> Option<Self> {
+        let mut card = self.copy();
+        card.added.push((topic.clone(), released));
+        card.topics.push(topic.clone());
+        (!self.topics.contains(topic)).then_some(card)
+    }
+
+    /// The card without the topic; `None` when it does not have it.
+    pub(crate) fn without_topic(&self, topic: &TopicPattern) -> Option<Self> {
+        let mut card = self.copy();
+        card.topics.retain(|kept| kept != topic);
+        card.added.retain(|(added, _)| added != topic);
+        self.topics.contains(topic).then_some(card)
+    }
+
+    fn copy(&self) -> Self {
+        Self {
+            connection_id: self.connection_id,
+            client: self.client.clone(),
+            topics: self.topics.clone(),
+            kinds: self.kinds,
+            peer: self.peer,
+            created_ms: self.created_ms,
+            heartbeat_ms: self.heartbeat_ms,
+            exclusive: self.exclusive.clone(),
+            added: self.added.clone(),
+            last_active_ms: AtomicU64::new(self.last_active_ms.load(Ordering::Relaxed)),
+            queued: AtomicUsize::new(self.queued.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Whether it reads such a message at `position`.
+    pub(crate) fn wants(
+        &self,
+        subject: &Subject,
+        kind: Kind,
+        exclude: Option<&str>,
+        position: u64,
+    ) -> bool {
         let shared = || self.kinds.contains(kind) && exclude != Some(self.client.as_str());
         match subject {
             Subject::Client(client) => **client == *self.client.as_str(),
             Subject::All => shared(),
             Subject::Topic(topic) => {
-                shared() && self.topics.iter().any(|pattern| pattern.matches(topic))
+                let counts = |pattern: &TopicPattern| {
+                    let added = self.added.iter().find(|(added, _)| added == pattern);
+                    added.is_none_or(|(_, after)| position > *after)
+                };
+                let reads = |pattern: &TopicPattern| pattern.matches(topic) && counts(pattern);
+                shared() && self.topics.iter().any(reads)
             }
         }
     }
 
     pub(crate) fn wants_frame(&self, frame: &Frame) -> bool {
-        self.wants(&frame.subject, frame.kind, frame.exclude.as_deref())
+        self.wants(
+            &frame.subject,
+            frame.kind,
+            frame.exclude.as_deref(),
+            frame.position,
+        )
     }
 
     /// What the store is asked for.

@@ -181,6 +181,7 @@ impl<S: Write> Connection<S> {
                         &entry.subject,
                         Kind::stored(entry.kind),
                         entry.exclude.as_deref(),
+                        entry.position.0,
                     )
                 });
                 let batch = Batch::encode(view.epoch, Position(scanned_to), wanted);

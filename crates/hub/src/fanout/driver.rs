@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use tidings_protocol::api::DisconnectReason;
 use tidings_store::{ReadError, Store};
 
 use super::clock::Clock;
+use super::dispatch::Target;
 use super::history::{self, Answer};
-use super::inbox::{Inbox, Item};
+use super::inbox::{Control, Inbox, Item};
 use super::note::Observer;
 use super::shard::{Key, Shard};
 use crate::http::Seat;
@@ -41,6 +43,8 @@ pub(crate) struct Driver {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
+    /// Where all shards are found once they run.
+    pub(crate) target: Arc<OnceLock<Target>>,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -75,6 +79,7 @@ impl Driver {
                 }
                 more = shard.sweep(VISITS, self.clock.now());
                 self.ask(&mut shard);
+                self.replace(&mut shard);
                 self.observer.note(shard.notes());
                 if !more {
                     break;
@@ -93,6 +98,7 @@ impl Driver {
                 Item::Batch(batch) => shard.release(&batch, now),
                 Item::Missed { upto } => shard.miss(upto, now),
                 Item::Answer(key, answer) => shard.answer(key, answer, now),
+                Item::Control(key, control) => shard.control(key, control, now),
                 Item::Drain { over_ms } => shard.drain(over_ms, now),
                 Item::Attach(stream, opening, seat) => {
                     let stream = TcpStream::from_std(stream);
@@ -127,6 +133,19 @@ impl Driver {
             token(key),
             Interest::READABLE | Interest::WRITABLE,
         )
+    }
+
+    /// Tells connections, here or elsewhere, that a newer one took their place.
+    fn replace(&self, shard: &mut Shard<Socket>) {
+        let Some(target) = self.target.get() else {
+            return;
+        };
+        for member in shard.take_replaced() {
+            let control = Control::Disconnect(DisconnectReason::Replaced);
+            target.shards[member.shard]
+                .inbox
+                .push(Item::Control(member.key, control));
+        }
     }
 
     /// Passes the shard's questions on to the store's readers.

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
+use tidings_protocol::api::DisconnectReason;
+use tidings_protocol::{Problem, TopicPattern};
 use tidings_store::ReadError;
+use tokio::sync::oneshot;
 
 use super::frame::Batch;
 use super::history::Answer;
@@ -25,6 +28,8 @@ pub(crate) enum Item {
     },
     Attach(TcpStream, Box<Opening>, Seat),
     Answer(Key, Result<Answer, ReadError>),
+    /// Change or close one connection, if it is still there.
+    Control(Key, Control),
     /// Close all streams, spread over so many milliseconds.
     Drain {
         over_ms: u64,
@@ -32,9 +37,23 @@ pub(crate) enum Item {
     Stop,
 }
 
+/// What is done to one connection from outside.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Answers the cursor from which on the change holds.
+    Topic(TopicChange, oneshot::Sender<Result<String, Problem>>),
+    Disconnect(DisconnectReason),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum TopicChange {
+    Add(TopicPattern),
+    Remove(TopicPattern),
+}
+
 /// A queue with many senders and one receiver. Batches are bounded by bytes; a full inbox refuses them and says so in
 /// order, and the shard's connections read from history what it missed. The rest needs no bound of its own: there is at
-/// most one attach and one answer under way for each connection.
+/// most one attach and one answer under way for each connection, and one change for each request.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,

@@ -42,24 +42,28 @@ mod wheel;
 use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use tidings_protocol::MessageType;
-use tidings_protocol::api::ConnectionInfo;
+use tidings_protocol::api::{ConnectionInfo, DisconnectReason};
+use tidings_protocol::{ClientId, MessageType, Problem};
 use tidings_store::{Store, Subject};
+use tokio::sync::oneshot;
 
+pub(crate) use self::card::Instance;
 pub(crate) use self::clock::{Clock, Now};
 pub(crate) use self::dispatch::Dispatcher;
+pub(crate) use self::inbox::TopicChange;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::note::{Awaited, Note, Observer};
 pub(crate) use self::opening::{Opening, Repeat, Since, Subscribe, open};
 pub(crate) use self::place::Place;
+pub(crate) use self::registry::Member;
 pub(crate) use self::settings::Settings;
 
 use self::dispatch::Target;
 use self::driver::Driver;
-use self::inbox::{Inbox, Item};
+use self::inbox::{Control, Inbox, Item};
 use self::registry::Registry;
 use self::shard::{Handle, Setup, Shard};
 use crate::http::Seat;
@@ -79,7 +83,7 @@ impl Fanout {
     pub(crate) fn start(
         settings: &Settings,
         store: &Store,
-        dispatcher: &std::sync::OnceLock<Target>,
+        target: &Arc<OnceLock<Target>>,
         metrics: &Metrics,
         observer: &Arc<dyn Observer>,
     ) -> io::Result<Self> {
@@ -98,7 +102,7 @@ impl Fanout {
             let poll = mio::Poll::new()?;
             let waker = mio::Waker::new(poll.registry(), driver::WAKE)?;
             let inbox = Arc::new(Inbox::new(waker, settings.inbox_bytes_max, metrics.clone()));
-            let handle = Handle::new(Arc::clone(&inbox));
+            let handle = Handle::new(number, Arc::clone(&inbox));
             let seed = Clock::wall_ms() ^ number as u64;
             let shard = Shard::new(setup.clone(), &handle, clock.now(), seed);
             let driver = Driver {
@@ -106,6 +110,7 @@ impl Fanout {
                 inbox,
                 store: store.clone(),
                 clock,
+                target: Arc::clone(target),
                 observer: Arc::clone(observer),
             };
             let name = format!("shard-{number}");
@@ -116,7 +121,7 @@ impl Fanout {
         }
         let shards: Arc<[Handle]> = shards.into();
         assert!(
-            dispatcher
+            target
                 .set(Target {
                     epoch: setup.epoch,
                     shards: Arc::clone(&shards)
@@ -175,6 +180,38 @@ impl Fanout {
         cards.sort_unstable_by_key(|card| (card.created_ms, card.connection_id));
         let now = Clock::wall_ms();
         cards.iter().map(|card| card.info(now)).collect()
+    }
+
+    /// The connection of that id.
+    pub(crate) fn find(&self, connection_id: &str) -> Option<Member> {
+        self.registry.find(connection_id.parse().ok()?)
+    }
+
+    /// Changes what a connection reads; the cursor from which on that holds. `None` when it has gone.
+    pub(crate) async fn change_topics(
+        &self,
+        member: &Member,
+        change: TopicChange,
+    ) -> Option<Result<String, Problem>> {
+        let (reply, answer) = oneshot::channel();
+        self.control(member, Control::Topic(change, reply));
+        answer.await.ok()
+    }
+
+    /// Closes a connection and says why.
+    pub(crate) fn disconnect(&self, member: &Member, reason: DisconnectReason) {
+        self.control(member, Control::Disconnect(reason));
+    }
+
+    /// Whether this process gave way to a newer one of its client and is not to come back yet.
+    pub(crate) fn was_replaced(&self, client: &ClientId, instance: &Instance) -> bool {
+        self.registry
+            .was_replaced(client, instance, Clock::wall_ms())
+    }
+
+    fn control(&self, member: &Member, control: Control) {
+        let inbox = &self.shards[member.shard].inbox;
+        inbox.push(Item::Control(member.key, control));
     }
 
     /// Tells every stream to come back later and closes it, spread over `over_ms`.

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use tidings_protocol::{ClientId, ErrorCode, MessageType, Problem, TopicPattern};
 use uuid::Uuid;
 
-use super::card::Card;
+use super::card::{Card, Instance};
 use super::clock::{Clock, Now};
 use super::events;
 use super::greeting::greeting;
@@ -29,6 +29,10 @@ pub(crate) struct Subscribe {
     pub(crate) last_event_id: Option<String>,
     pub(crate) since: Option<Since>,
     pub(crate) heartbeat: Option<Duration>,
+    /// Which of the client's stored cursors counts.
+    pub(crate) device: Option<ClientId>,
+    /// Set where it is to be the client's only connection.
+    pub(crate) exclusive: Option<Instance>,
     /// When the token expires, in milliseconds since 1970.
     pub(crate) expires_at: Option<u64>,
     pub(crate) peer: SocketAddr,
@@ -85,6 +89,7 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
         topics: request.topics.clone(),
         cursor: request.last_event_id.filter(|id| !id.is_empty()),
         since: request.since,
+        device: request.device,
     };
     let store = hub.store.clone();
     let start = hub
@@ -118,6 +123,7 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
             .map_or(hub.config.sse.heartbeat_ms, |wished| {
                 wished.as_millis() as u64
             }),
+        request.exclusive,
     ));
     let repeats = hub
         .receipts

@@ -1,52 +1,132 @@
-//! The connections of all shards, for those who want to list them.
+//! The connections of all shards, for those who list, change and replace them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tidings_protocol::ClientId;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::card::Card;
+use super::card::{Card, Instance};
+use super::shard::Key;
 
-/// Cards by connection id. Shards add and remove, the connection list reads.
+/// How long a replaced process is told not to come back.
+const REPLACED_MS: u64 = 600_000;
+/// As many are remembered; beyond it the oldest may come back earlier.
+const REPLACED_MAX: usize = 10_000;
+
+/// Connections by id. Shards add, change and remove; anyone reads.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    cards: Mutex<HashMap<Uuid, Arc<Card>>>,
+    members: Mutex<Members>,
     emptied: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Members {
+    by_id: HashMap<Uuid, Member>,
+    /// Processes that gave way to a newer one, and when.
+    replaced: HashMap<(ClientId, Instance), u64>,
+}
+
+/// A connection and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) card: Arc<Card>,
+    pub(crate) shard: usize,
+    pub(crate) key: Key,
+}
+
 impl Registry {
-    /// Lists the card until the guard goes, however that happens.
-    pub(crate) fn list(self: &Arc<Self>, card: &Arc<Card>) -> Listed {
-        self.lock().insert(card.connection_id, Arc::clone(card));
-        Listed {
-            registry: Arc::clone(self),
-            connection_id: card.connection_id,
+    /// Lists a connection until the guard goes, however that happens. Also returns those of the same client that give way,
+    /// if the new one is exclusive: all that are listed now are older.
+    pub(crate) fn list(self: &Arc<Self>, member: Member, now_ms: u64) -> (Listed, Vec<Member>) {
+        let connection_id = member.card.connection_id;
+        let mut members = self.lock();
+        let older = members.give_way(&member.card, now_ms);
+        members.by_id.insert(connection_id, member);
+        let registry = Arc::clone(self);
+        let listed = Listed {
+            registry,
+            connection_id,
+        };
+        (listed, older)
+    }
+
+    /// Lists a connection with what it reads now.
+    pub(crate) fn update(&self, card: &Arc<Card>) {
+        if let Some(member) = self.lock().by_id.get_mut(&card.connection_id) {
+            member.card = Arc::clone(card);
         }
     }
 
-    pub(crate) fn cards(&self) -> Vec<Arc<Card>> {
-        self.lock().values().cloned().collect()
+    pub(crate) fn find(&self, connection_id: Uuid) -> Option<Member> {
+        self.lock().by_id.get(&connection_id).cloned()
     }
 
-    /// Completes when no card is listed.
+    pub(crate) fn cards(&self) -> Vec<Arc<Card>> {
+        let members = self.lock();
+        let cards = members.by_id.values();
+        cards.map(|member| Arc::clone(&member.card)).collect()
+    }
+
+    /// Whether this process gave way to a newer one and is not to come back yet.
+    pub(crate) fn was_replaced(&self, client: &ClientId, instance: &Instance, now_ms: u64) -> bool {
+        let key = (client.clone(), Arc::clone(instance));
+        let at = self.lock().replaced.get(&key).copied();
+        at.is_some_and(|at| now_ms < at + REPLACED_MS)
+    }
+
+    /// Completes when no connection is listed.
     pub(crate) async fn emptied(&self) {
         loop {
             let mut emptied = std::pin::pin!(self.emptied.notified());
             emptied.as_mut().enable();
-            if self.lock().is_empty() {
+            if self.lock().by_id.is_empty() {
                 return;
             }
             emptied.await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Card>>> {
-        self.cards.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Keeps a card in the registry.
+impl Members {
+    /// The older connections of a client whose new one is exclusive; their processes are remembered as replaced.
+    fn give_way(&mut self, newest: &Card, now_ms: u64) -> Vec<Member> {
+        let Some(instance) = &newest.exclusive else {
+            return Vec::new();
+        };
+        let of_client = |member: &&Member| member.card.client == newest.client;
+        let older: Vec<_> = self.by_id.values().filter(of_client).cloned().collect();
+        for member in &older {
+            let replaced = member.card.exclusive.as_ref();
+            if let Some(replaced) = replaced.filter(|replaced| *replaced != instance) {
+                let key = (newest.client.clone(), Arc::clone(replaced));
+                self.replaced.insert(key, now_ms);
+            }
+        }
+        self.forget(now_ms);
+        older
+    }
+
+    fn forget(&mut self, now_ms: u64) {
+        if self.replaced.len() > REPLACED_MAX {
+            self.replaced.retain(|_, at| now_ms < *at + REPLACED_MS);
+        }
+        if self.replaced.len() > REPLACED_MAX {
+            let mut times: Vec<_> = self.replaced.values().copied().collect();
+            times.sort_unstable();
+            let kept_from = times[times.len() / 2];
+            self.replaced.retain(|_, at| *at > kept_from);
+        }
+    }
+}
+
+/// Keeps a connection in the registry.
 #[derive(Debug)]
 pub(crate) struct Listed {
     registry: Arc<Registry>,
@@ -55,10 +135,80 @@ pub(crate) struct Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        let mut cards = self.registry.lock();
-        cards.remove(&self.connection_id);
-        if cards.is_empty() {
+        let mut members = self.registry.lock();
+        members.by_id.remove(&self.connection_id);
+        if members.by_id.is_empty() {
             self.registry.emptied.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::fanout::index::Kinds;
+
+    fn member(client: &str, instance: Option<&str>) -> Member {
+        let card = Card::new(
+            Uuid::now_v7(),
+            ClientId::parse(client, "clientId").expect("valid"),
+            Vec::new(),
+            Kinds::ALL,
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            0,
+            25_000,
+            instance.map(Into::into),
+        );
+        let key = Key {
+            slot: 0,
+            generation: 0,
+        };
+        Member {
+            card: Arc::new(card),
+            shard: 0,
+            key,
+        }
+    }
+
+    #[test]
+    fn the_newest_exclusive_process_replaces_all_others_of_its_client_for_ten_minutes() {
+        let registry = Arc::new(Registry::default());
+        let (_first, older) = registry.list(member("alice", Some("one")), 0);
+        assert!(older.is_empty());
+        let (_shared, older) = registry.list(member("alice", None), 0);
+        assert!(
+            older.is_empty(),
+            "one that is not exclusive replaces nobody"
+        );
+        let (_other, _) = registry.list(member("bob", Some("one")), 0);
+        let (_second, older) = registry.list(member("alice", Some("two")), 1_000);
+        assert_eq!(older.len(), 2);
+        let alice = ClientId::parse("alice", "clientId").expect("valid");
+        let replaced = |instance: &str, at| registry.was_replaced(&alice, &instance.into(), at);
+        assert!(replaced("one", 1_000) && replaced("one", 600_999));
+        assert!(!replaced("one", 601_000) && !replaced("two", 1_000));
+    }
+
+    #[test]
+    fn a_process_that_comes_again_replaces_its_own_older_connection_and_may_stay() {
+        let registry = Arc::new(Registry::default());
+        let (_first, _) = registry.list(member("alice", Some("one")), 0);
+        let (_again, older) = registry.list(member("alice", Some("one")), 0);
+        assert_eq!(older.len(), 1);
+        let alice = ClientId::parse("alice", "clientId").expect("valid");
+        assert!(!registry.was_replaced(&alice, &"one".into(), 1));
+    }
+
+    #[test]
+    fn what_is_remembered_of_replaced_processes_is_bounded() {
+        let registry = Arc::new(Registry::default());
+        let mut older = registry.list(member("alice", Some("0")), 0).0;
+        for n in 1..REPLACED_MAX as u64 + 10 {
+            older = registry.list(member("alice", Some(&n.to_string())), n).0;
+        }
+        drop(older);
+        assert!(registry.lock().replaced.len() <= REPLACED_MAX);
     }
 }

@@ -17,6 +17,7 @@ pub(crate) struct Asked {
     pub(crate) topics: Vec<TopicPattern>,
     pub(crate) cursor: Option<String>,
     pub(crate) since: Option<Since>,
+    pub(crate) device: Option<ClientId>,
 }
 
 /// Where it starts, and what it must be told.
@@ -47,7 +48,7 @@ pub(crate) fn decide(
     now: Position,
 ) -> Result<Start, ReadError> {
     let Some(text) = &asked.cursor else {
-        let (mailbox, ahead) = stored_place(reader, &asked.client)?;
+        let (mailbox, ahead) = stored_place(reader, asked)?;
         let shared = since(reader, asked, asked.since.unwrap_or(Since::Now), now)?;
         let start = Start {
             place: Place::new(mailbox, shared, ahead),
@@ -67,7 +68,7 @@ pub(crate) fn decide(
     let place = match known {
         Some(cursor) => Place::new(cursor.mailbox, cursor.shared, cursor.ahead),
         None => {
-            let (mailbox, ahead) = stored_place(reader, &asked.client)?;
+            let (mailbox, ahead) = stored_place(reader, asked)?;
             Place::new(mailbox, Position::ZERO.0, ahead)
         }
     };
@@ -131,8 +132,9 @@ impl Start {
 
 /// Where a client without a cursor has got to in its mailbox: what it acknowledged, or nothing. A cursor that was
 /// acknowledged may have been ahead in topics too; that says nothing about what another connection reads of them.
-fn stored_place(reader: &mut Reader, client: &ClientId) -> Result<(u64, Vec<u64>), ReadError> {
-    let Some(acked) = acks::stored(reader, client.as_str())? else {
+fn stored_place(reader: &mut Reader, asked: &Asked) -> Result<(u64, Vec<u64>), ReadError> {
+    let client = &asked.client;
+    let Some(acked) = acks::stored(reader, client, asked.device.as_ref())? else {
         return Ok((Position::ZERO.0, Vec::new()));
     };
     let ahead: Vec<_> = acked.ahead.into_iter().map(Position).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use tidings_protocol::api::{AckAnswer, AckRequest};
-use tidings_protocol::{Cursor, ErrorCode, Problem};
+use tidings_protocol::{ClientId, Cursor, ErrorCode, Problem};
 
 use super::answer;
 use super::body::Content;
@@ -23,7 +23,6 @@ pub(super) async fn ack(
     content: Content,
 ) -> Result<Response, Refused> {
     let request = AckRequest::parse(&content.bytes)?;
-    refuse_unavailable(&request)?;
     let given = match &request.client_id {
         Some(client) => Some(client.as_str()),
         None => query.one_non_empty("clientId")?,
@@ -31,6 +30,10 @@ pub(super) async fn ack(
     let client = identity.client_or_anonymous(given)?;
     let cursor = cursor(request.cursor.as_deref(), "cursor")?;
     let from = self::cursor(request.from.as_deref(), "from")?;
+    let device = request.device.as_deref();
+    let device = device
+        .map(|device| ClientId::parse(device, "device"))
+        .transpose()?;
     let names_messages = !request.messages.is_empty() || !request.message_ids.is_empty();
     if cursor.is_none() && !names_messages {
         let detail = "`cursor`, `messages` or `messageIds` is needed";
@@ -43,8 +46,10 @@ pub(super) async fn ack(
         settled.await.map_err(|error| not_settled(&error))?;
     }
     let done = match cursor {
-        Some(cursor) => acks::acknowledge(&hub.store, &client, &cursor, from.as_ref()).await,
-        None => acks::standing(&hub.store, &client).await,
+        Some(cursor) => {
+            acks::acknowledge(&hub.store, &client, device.as_ref(), &cursor, from.as_ref()).await
+        }
+        None => acks::standing(&hub.store, &client, device.as_ref()).await,
     };
     let done = done.map_err(|error| refusal(&error))?;
     Ok(answer::json(&AckAnswer {
@@ -52,14 +57,6 @@ pub(super) async fn ack(
         applied: done.applied,
         cursor: done.read.map(|read| acks::text(&hub.epoch, &read)),
     }))
-}
-
-/// What the protocol has and this hub does not have yet.
-fn refuse_unavailable(request: &AckRequest) -> Result<(), Problem> {
-    match &request.device {
-        Some(_) => Err(problem::not_available("device")),
-        None => Ok(()),
-    }
 }
 
 fn cursor(text: Option<&str>, field: &str) -> Result<Option<Cursor>, Problem> {

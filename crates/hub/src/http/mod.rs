@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use tidings_protocol::ErrorCode;
 
 pub(crate) use listener::{Listener, Server};
@@ -89,6 +89,18 @@ fn router(hub: Arc<Hub>) -> Router {
         .route(paths::COMMANDS, post(publish::command))
         .route(paths::ACKS, post(acks::ack))
         .route(paths::CONNECTIONS, get(connections::list))
+        .route(
+            &format!("{}{{id}}", paths::CONNECTION),
+            delete(connections::kick),
+        )
+        .route(
+            &format!(
+                "{}{{id}}{}{{*topic}}",
+                paths::CONNECTION,
+                paths::CONNECTION_TOPICS
+            ),
+            put(connections::add_topic).delete(connections::remove_topic),
+        )
         .route(paths::HEALTH, get(status::health))
         .route(paths::READY, get(status::ready))
         .route(paths::METRICS, get(status::metrics))

@@ -9,9 +9,17 @@ pub(super) const BROADCAST: &str = "/api/broadcast";
 pub(super) const COMMANDS: &str = "/api/commands";
 pub(super) const ACKS: &str = "/api/acks";
 pub(super) const CONNECTIONS: &str = "/api/connections";
+pub(super) const CONNECTION: &str = "/api/connections/";
+/// Between the id of a connection and a topic.
+pub(super) const CONNECTION_TOPICS: &str = "/topics/";
 pub(super) const HEALTH: &str = "/health";
 pub(super) const READY: &str = "/ready";
 pub(super) const METRICS: &str = "/metrics";
+
+/// What follows the prefix of a route, as it stands in the path.
+pub(super) fn rest<'p>(path: &'p str, prefix: &str) -> &'p str {
+    path.strip_prefix(prefix).unwrap_or_default()
+}
 
 /// What a path is called in metrics: a name of ours, however many topics and clients there are.
 pub(super) fn route(path: &str) -> &'static str {
@@ -26,10 +34,11 @@ pub(super) fn route(path: &str) -> &'static str {
         READY,
         METRICS,
     ];
-    const PREFIXES: [(&str, &str); 3] = [
+    const PREFIXES: [(&str, &str); 4] = [
         (MESSAGE, "/api/messages/{id}"),
         (TOPICS, "/api/topics/{topic}"),
         (DIRECT, "/api/direct/{clientId}"),
+        (CONNECTION, "/api/connections/{connectionId}"),
     ];
     let exact = EXACT.into_iter().find(|route| *route == path);
     let prefixed = || {

@@ -8,29 +8,22 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri};
-use tidings_protocol::{ErrorCode, MessageType, Problem, TopicPattern, limits};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use tidings_protocol::{
+    ClientId, ErrorCode, MessageId, MessageType, Problem, TopicPattern, limits,
+};
 
 use super::identity::identify;
 use super::problem::{self, Refused};
 use super::query::Query;
 use crate::auth::Identity;
-use crate::fanout::{self, Opening, Since, Subscribe};
+use crate::fanout::{self, Instance, Opening, Since, Subscribe};
 use crate::hub::Hub;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Parameters of the protocol that this hub does not know yet. Ignoring one would promise what it means.
-const NOT_AVAILABLE: [&str; 8] = [
-    "capacity",
-    "device",
-    "exclusive",
-    "instance",
-    "pausable",
-    "session",
-    "ticket",
-    "worker",
-];
+const NOT_AVAILABLE: [&str; 5] = ["capacity", "pausable", "session", "ticket", "worker"];
 
 pub(super) enum Answer {
     Stream(Box<Opening>),
@@ -58,6 +51,11 @@ pub(super) async fn open(
     if head.method == Method::HEAD {
         return Ok(Answer::Response(head_only()));
     }
+    if let Some(instance) = &wish.exclusive
+        && hub.fanout.was_replaced(&wish.client, instance)
+    {
+        return Ok(Answer::Response(do_not_come_back()));
+    }
     let subscribe = Subscribe {
         client: wish.client,
         topics: wish.topics,
@@ -65,6 +63,8 @@ pub(super) async fn open(
         last_event_id: wish.last_event_id,
         since: wish.since,
         heartbeat: wish.heartbeat,
+        device: wish.device,
+        exclusive: wish.exclusive,
         expires_at: identity.expires_at(),
         peer,
         headers: cors.to_vec(),
@@ -87,12 +87,14 @@ pub(super) fn refusal(problem: Problem, uri: &Uri, hub: &Hub) -> Response {
 /// What a client asks for.
 #[derive(Debug)]
 struct Wish {
-    client: tidings_protocol::ClientId,
+    client: ClientId,
     topics: Vec<TopicPattern>,
     types: Option<Vec<MessageType>>,
     last_event_id: Option<String>,
     since: Option<Since>,
     heartbeat: Option<Duration>,
+    device: Option<ClientId>,
+    exclusive: Option<Instance>,
 }
 
 impl Wish {
@@ -120,8 +122,36 @@ impl Wish {
                 .one_non_empty("heartbeat")?
                 .map(heartbeat)
                 .transpose()?,
+            device: query
+                .one_non_empty("device")?
+                .map(|device| ClientId::parse(device, "device"))
+                .transpose()?,
+            exclusive: exclusive(query)?,
         })
     }
+}
+
+/// The process that wants to be the client's only connection.
+fn exclusive(query: &Query) -> Result<Option<Instance>, Problem> {
+    let instance = query.one_non_empty("instance")?;
+    let instance = instance
+        .map(|instance| MessageId::parse(instance, "instance"))
+        .transpose()?;
+    match (query.flag("exclusive")?, instance) {
+        (false, _) => Ok(None),
+        (true, Some(instance)) => Ok(Some(instance.into())),
+        (true, None) => {
+            let detail = "`exclusive` needs `instance`, a name that is random for each process";
+            Err(problem::invalid_field("instance", detail))
+        }
+    }
+}
+
+/// A process that gave way to a newer one: by the standard of EventSource, 204 means to stay away.
+fn do_not_come_back() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 fn is_sdk(query: &Query) -> bool {

@@ -54,7 +54,7 @@ fn post(hub: &Called, token: &str, path: &str, body: &str) -> Answer {
 }
 
 /// Every route that needs credentials, with a request that is valid otherwise.
-const ROUTES: [(&str, &str, &str); 10] = [
+const ROUTES: [(&str, &str, &str); 13] = [
     ("GET", "/sse?clientId=alice", ""),
     ("GET", "/sse?clientId=alice&v=1", ""),
     ("POST", "/api/messages", r#"{"id":"m","payload":1}"#),
@@ -65,6 +65,9 @@ const ROUTES: [(&str, &str, &str); 10] = [
     ("POST", "/api/commands", r#"{"target":"bob","payload":{}}"#),
     ("POST", "/api/acks", r#"{"cursor":"a-1"}"#),
     ("GET", "/api/connections", ""),
+    ("DELETE", "/api/connections/x", ""),
+    ("PUT", "/api/connections/x/topics/a", ""),
+    ("DELETE", "/api/connections/x/topics/a", ""),
 ];
 
 #[test]
@@ -132,10 +135,13 @@ fn every_route_takes_the_token_from_the_header_or_the_query() {
     let hub = keyed();
     let token = token("alice", &everything());
     for (method, path, body) in &ROUTES[2..] {
-        assert_eq!(call(&hub, &token, method, path, body).status, 200, "{path}");
+        // There is no connection x; to learn that, one must be let in.
+        let expected = if path.contains("/x") { 404 } else { 200 };
+        let answer = call(&hub, &token, method, path, body);
+        assert_eq!(answer.status, expected, "{path}");
         let with_token = format!("{path}?token={token}");
         let answer = hub.call(method, &with_token, &[], body.as_bytes());
-        assert_eq!(answer.status, 200, "{with_token}");
+        assert_eq!(answer.status, expected, "{with_token}");
     }
     for path in [
         format!("/sse?token={token}"),
@@ -371,6 +377,35 @@ fn each_pattern_of_a_stream_must_be_covered() {
         client.send(&request("GET", &path, &[("Authorization", &bearer)], b""));
         assert_eq!(client.head().status, 200, "{topics}");
     }
+}
+
+#[test]
+fn a_client_changes_its_own_connections_within_its_grants_and_an_admin_all() {
+    let hub = keyed();
+    let alice = token("alice", &json!({"subscribe": ["news/#"]}));
+    let bob = token("bob", &everything());
+    let mut stream = hub.0.stream(&format!("token={alice}"));
+    let detail = stream.expect_system("connect");
+    let path = format!(
+        "/api/connections/{}",
+        detail["connectionId"].as_str().expect("text")
+    );
+    let topic = |name: &str| format!("{path}/topics/{name}");
+    assert_eq!(call(&hub, &bob, "DELETE", &path, "").refusal().0, 404);
+    assert_eq!(
+        call(&hub, &bob, "PUT", &topic("news/a"), "").refusal().0,
+        404
+    );
+    let beyond = call(&hub, &alice, "PUT", &topic("orders"), "").refusal();
+    assert_eq!(beyond, (403, "forbidden".into(), Some("topics".into())));
+    assert_eq!(call(&hub, &alice, "PUT", &topic("news/a"), "").status, 200);
+    assert_eq!(
+        call(&hub, &alice, "DELETE", &topic("news/a"), "").status,
+        200
+    );
+    let admin = token("root", &json!({"roles": ["admin"]}));
+    assert_eq!(call(&hub, &admin, "DELETE", &path, "").status, 200);
+    assert_eq!(stream.expect_system("disconnect")["reason"], "kicked");
 }
 
 #[test]

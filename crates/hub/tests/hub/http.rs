@@ -300,21 +300,7 @@ fn what_a_later_version_brings_is_refused_by_name() {
     let hub = Called::start();
     let refused = |answer: crate::client::Answer| answer.refusal();
     let not_available = |field: &str| (501, "not_available".to_owned(), Some(field.to_owned()));
-    let ack = |body: &str| refused(hub.post("/api/acks", body));
-    assert_eq!(
-        ack(r#"{"device":"d","cursor":"a-1"}"#),
-        not_available("device")
-    );
-    for name in [
-        "exclusive",
-        "instance",
-        "device",
-        "worker",
-        "session",
-        "ticket",
-        "capacity",
-        "pausable",
-    ] {
+    for name in ["worker", "session", "ticket", "capacity", "pausable"] {
         let answer = hub.get(&format!("/sse?clientId=a&{name}=1"));
         assert_eq!(refused(answer), not_available(name));
     }

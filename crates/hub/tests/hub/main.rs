@@ -5,6 +5,7 @@ mod bad_input;
 mod churn;
 mod cli;
 mod client;
+mod control;
 mod crash;
 mod harness;
 mod http;

@@ -10,13 +10,15 @@ use crate::fanout::index::SubjectIndex;
 /// What others know of a shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
+    pub(crate) number: usize,
     pub(crate) inbox: Arc<Inbox>,
     pub(super) index: Arc<RwLock<SubjectIndex>>,
 }
 
 impl Handle {
-    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(number: usize, inbox: Arc<Inbox>) -> Self {
         Self {
+            number,
             inbox,
             index: Arc::default(),
         }

@@ -3,6 +3,7 @@
 //! It is a state machine without a thread, a clock or a poll of its own: the driver tells it what happened and when, and
 //! takes from it what it asks of the store's readers.
 
+mod control;
 mod handle;
 mod timers;
 
@@ -24,7 +25,7 @@ use super::jitter::Jitter;
 use super::metrics::{ClosedLabels, Metrics, Tally};
 use super::note::Note;
 use super::opening::Opening;
-use super::registry::{Listed, Registry};
+use super::registry::{Listed, Member, Registry};
 use super::ring::Ring;
 use super::settings::Settings;
 use super::wheel::Wheel;
@@ -43,6 +44,7 @@ pub(crate) struct Key {
 const GENERATION_MAX: u32 = u32::MAX >> 1;
 
 pub(crate) struct Shard<S> {
+    number: usize,
     settings: Settings,
     epoch: Arc<str>,
     index: Arc<RwLock<SubjectIndex>>,
@@ -65,6 +67,8 @@ pub(crate) struct Shard<S> {
     tally: Tally,
     notes: Vec<Note>,
     requests: Vec<(Key, Request)>,
+    /// Older connections, here or elsewhere, that gave way to one that attached.
+    replaced: Vec<Member>,
 }
 
 /// What all shards of a hub start with.
@@ -106,6 +110,7 @@ impl<S: Write> Shard<S> {
             metrics,
         } = setup;
         Self {
+            number: handle.number,
             ring: Ring::new(released, settings.ring_bytes_max, settings.ring_frames_max),
             settings,
             epoch,
@@ -125,6 +130,7 @@ impl<S: Write> Shard<S> {
             tally: Tally::default(),
             notes: Vec::new(),
             requests: Vec::new(),
+            replaced: Vec::new(),
         }
     }
 
@@ -151,7 +157,13 @@ impl<S: Write> Shard<S> {
         self.write_index()
             .insert(slot, &card.client, &card.topics, card.kinds);
         self.notes.push(Note::Attached(card.client.clone()));
-        let listed = self.registry.list(&card);
+        let member = Member {
+            card: Arc::clone(&card),
+            shard: self.number,
+            key,
+        };
+        let (listed, older) = self.registry.list(member, now.wall_ms);
+        self.replaced.extend(older);
         self.metrics.opened.inc();
         self.metrics.connections.inc();
         self.metrics.connections_behind.inc();
@@ -298,6 +310,11 @@ impl<S: Write> Shard<S> {
     /// What the readers are asked.
     pub(crate) fn take_requests(&mut self) -> impl Iterator<Item = (Key, Request)> {
         std::mem::take(&mut self.requests).into_iter()
+    }
+
+    /// Connections that gave way and are to be told so.
+    pub(crate) fn take_replaced(&mut self) -> impl Iterator<Item = Member> {
+        std::mem::take(&mut self.replaced).into_iter()
     }
 
     /// What happened to messages that wait for their ack.

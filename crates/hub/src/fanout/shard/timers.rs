@@ -128,7 +128,7 @@ impl<S: Write> Shard<S> {
         self.touch(slot);
     }
 
-    fn say_goodbye(&mut self, slot: Slot, reason: Goodbye, now: Now) {
+    pub(super) fn say_goodbye(&mut self, slot: Slot, reason: Goodbye, now: Now) {
         let retry_after_ms =
             self.settings.retry_ms + self.jitter.below(self.settings.retry_ms.max(1));
         let Some(resident) = &mut self.slots[slot as usize].resident else {

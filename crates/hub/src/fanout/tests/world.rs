@@ -148,7 +148,7 @@ impl World {
         let store = Store::open(options, vec![Box::new(released.clone())]).expect("memory opens");
         let poll = mio::Poll::new().expect("a poll");
         let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
-        let handle = Handle::new(Arc::new(Inbox::new(waker, 1 << 20, Metrics::default())));
+        let handle = Handle::new(0, Arc::new(Inbox::new(waker, 1 << 20, Metrics::default())));
         let now = Now {
             mono_ms: 1_000,
             wall_ms: 1_700_000_000_000,
@@ -232,6 +232,7 @@ impl World {
             topics: client.topics.clone(),
             cursor: Some(client.last_id.clone()).filter(|id| !id.is_empty()),
             since,
+            device: None,
         };
         let store = self.store.clone();
         let newest = store.bounds().last;
@@ -254,6 +255,7 @@ impl World {
             peer,
             0,
             client.heartbeat_ms,
+            None,
         );
         let opening = Opening {
             card: Arc::new(card),
@@ -276,7 +278,7 @@ impl World {
     /// Acknowledges what the client has read, as read from the beginning.
     pub(super) fn ack(&mut self, client: &Client) -> bool {
         let cursor = client.last_id.parse().expect("a cursor");
-        let acked = acks::acknowledge(&self.store, &client.id, &cursor, None);
+        let acked = acks::acknowledge(&self.store, &client.id, None, &cursor, None);
         self.runtime.block_on(acked).expect("stored").applied
     }
 
