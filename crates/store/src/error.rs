@@ -76,6 +76,8 @@ pub enum ReadError {
 pub enum OpenError {
     #[error("the data folder {} is in use by another process", dir.display())]
     Locked { dir: PathBuf },
+    #[error("there is no store in {}", dir.display())]
+    Missing { dir: PathBuf },
     #[error("{} has format {found}, and this version knows formats up to {known}", path.display())]
     NewerFormat {
         path: PathBuf,

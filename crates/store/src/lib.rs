@@ -1,6 +1,7 @@
 //! Durable journal, history and cells of the Tidings notification hub.
 //!
-//! [`Store`] is the way in; the contracts stand on the traits [`Journal`], [`History`] and [`Cells`].
+//! [`Store`] is the way in; the contracts stand on the traits [`Journal`], [`History`] and [`Cells`]. [`Folder`] looks after
+//! what a store has left on disk, or is writing there now.
 
 mod cells;
 mod clock;
@@ -19,6 +20,7 @@ mod trim;
 
 pub use self::cells::{Cell, Cells, Expect, Put, Revision};
 pub use self::clock::Clock;
+pub use self::embedded::{Checkup, CopyError, Folder, Survey, SurveyOfClass, Vacuumed};
 pub use self::entry::{Appended, Class, Entry, Follower, Position, Record, Subject};
 pub use self::error::{AppendError, Cause, CommitError, OpenError, ReadError, TrimError};
 pub use self::history::{History, Lost, Page, Selector, Slice, SubjectFilter, Urgent};

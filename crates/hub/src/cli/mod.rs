@@ -5,10 +5,12 @@
 
 mod acks;
 mod backoff;
+mod backup;
 mod config;
 mod connection;
 mod failure;
 mod feed;
+mod folder;
 mod lines;
 mod outgoing;
 mod publish;
@@ -17,6 +19,7 @@ mod render;
 mod seen;
 mod serve;
 mod settings;
+mod store;
 mod stream;
 mod subscribe;
 mod text;
@@ -64,6 +67,15 @@ enum Command {
     /// Receive messages; reconnects by itself and goes on where it was
     #[command(after_help = EXIT_CODES)]
     Subscribe(subscribe::Args),
+    /// Write everything that a hub keeps into one file, while it runs or not
+    #[command(after_help = EXIT_CODES)]
+    Backup(backup::Args),
+    /// Make a data folder what a backup says; no hub may run on it
+    #[command(after_help = EXIT_CODES)]
+    Restore(backup::RestoreArgs),
+    /// Look at what a hub keeps, and look after it
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Store(store::Command),
     /// Make a token for a client, signed with the hub's secret
     #[command(after_help = EXIT_CODES)]
     Token(token::Args),
@@ -82,6 +94,9 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Publish(args)) => publish::run(args),
         Some(Command::Subscribe(args)) => subscribe::run(args),
+        Some(Command::Backup(args)) => backup::run(args),
+        Some(Command::Restore(args)) => backup::restore(args),
+        Some(Command::Store(command)) => store::run(command),
         Some(Command::Token(args)) => token::run(args),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Completions { shell }) => completions(shell),

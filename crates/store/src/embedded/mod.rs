@@ -11,6 +11,7 @@ mod batch;
 mod cells;
 mod checkpoint;
 mod failure;
+mod folder;
 mod identities;
 mod lineage;
 mod lock;
@@ -47,6 +48,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 
 use tokio::sync::oneshot;
 
+pub use self::folder::{Checkup, CopyError, Folder, Survey, SurveyOfClass, Vacuumed};
 use self::open::Opened;
 use self::pool::Pool;
 use self::queue::{Call, Job};

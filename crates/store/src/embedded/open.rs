@@ -29,7 +29,7 @@ use crate::idempotency::Window;
 use crate::options::Options;
 use crate::stats::Health;
 
-const DATABASE_FILE: &str = "tidings.db";
+pub(super) const DATABASE_FILE: &str = "tidings.db";
 
 /// A writer and readers that are ready to run.
 pub(super) struct Opened {
@@ -87,7 +87,7 @@ pub(super) fn open(
 
 /// Only the owner may look inside. The name of a new folder must survive a loss of power, too: SQLite takes care of what
 /// lies in it.
-fn create(dir: &Path) -> std::io::Result<()> {
+pub(super) fn create(dir: &Path) -> std::io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
@@ -199,7 +199,7 @@ fn remembered(connection: &Connection, options: &Options, now: u64) -> rusqlite:
     Ok(window)
 }
 
-fn schema_error(path: &Path, error: SchemaError) -> OpenError {
+pub(super) fn schema_error(path: &Path, error: SchemaError) -> OpenError {
     let path = path.to_owned();
     match error {
         SchemaError::Newer { found } => OpenError::NewerFormat {
@@ -216,7 +216,7 @@ fn schema_error(path: &Path, error: SchemaError) -> OpenError {
     }
 }
 
-fn sqlite_error(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(super) fn sqlite_error(path: &Path, error: rusqlite::Error) -> OpenError {
     let (path, code) = (path.to_owned(), error.sqlite_error_code());
     let cause = Box::new(error);
     match code {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rustix::fs::{FallocateFlags, fallocate};
 
-const RESERVE_FILE: &str = "reserve";
+pub(super) const RESERVE_FILE: &str = "reserve";
 /// A few slices of a trim and the write-ahead log that they need.
 const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 

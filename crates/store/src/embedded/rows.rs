@@ -10,8 +10,8 @@ use super::meta::{signed, unsigned};
 use super::subjects::{SubjectId, Subjects};
 use crate::entry::{Entry, Position};
 
-const FETCH: &str = "SELECT pos, subject, stored_at, expires_at, kind, priority, source, id, exclude, fingerprint, sum, body
-    FROM log WHERE pos = ?";
+const COLUMNS: &str = "SELECT pos, subject, stored_at, expires_at, kind, priority, source, id, exclude, fingerprint, sum, body
+    FROM log";
 
 #[derive(Debug)]
 pub(super) enum RowError {
@@ -75,7 +75,7 @@ pub(super) struct Fetcher<'c> {
 
 impl<'c> Fetcher<'c> {
     pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let statement = connection.prepare_cached(FETCH)?;
+        let statement = connection.prepare_cached(&format!("{COLUMNS} WHERE pos = ?"))?;
         Ok(Self {
             connection,
             statement,
@@ -109,6 +109,42 @@ impl<'c> Fetcher<'c> {
         }
         Ok(Some(entry))
     }
+}
+
+/// A row that is as it was written. Its entry has the number of its subject beside it, and not the name.
+pub(super) struct Scanned {
+    pub(super) entry: Entry,
+    pub(super) subject: SubjectId,
+}
+
+/// Visits every row, in order; one that is damaged comes as its position alone.
+pub(super) fn scan(
+    connection: &Connection,
+    mut visit: impl FnMut(u64, Option<Scanned>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("{COLUMNS} ORDER BY pos"))?;
+    let mut rows = statement.query([])?;
+    let mut scratch = Vec::new();
+    while let Some(row) = rows.next()? {
+        let position = unsigned(row.get(0)?);
+        let scanned = match stored(row) {
+            Ok(stored) => Some(stored).filter(|stored| {
+                let Stored {
+                    entry,
+                    subject,
+                    fingerprint,
+                    sum,
+                } = stored;
+                checksum(&mut scratch, entry, *subject, *fingerprint) == *sum
+            }),
+            // A value that is not of its column's type.
+            Err(error) if error.sqlite_error_code().is_none() => None,
+            Err(error) => return Err(error),
+        };
+        let scanned = scanned.map(|Stored { entry, subject, .. }| Scanned { entry, subject });
+        visit(position, scanned)?;
+    }
+    Ok(())
 }
 
 pub(super) fn exists(connection: &Connection, position: u64) -> rusqlite::Result<bool> {

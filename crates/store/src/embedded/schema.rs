@@ -107,6 +107,18 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that reads a file of ours from outside of the store that may have it open.
+pub(super) fn open_visitor(path: &Path) -> Result<Connection, SchemaError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(SchemaError::OldSqlite);
+    }
+    let connection = open_reader(path)?;
+    if check_ours(&connection)? {
+        return Err(SchemaError::NotOurs);
+    }
+    Ok(connection)
+}
+
 fn common(connection: &Connection) -> rusqlite::Result<()> {
     // A fault in a mapped page would arrive as a signal and not as an error.
     connection.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
