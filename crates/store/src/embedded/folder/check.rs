@@ -9,7 +9,7 @@ use super::super::meta::{Meta, signed, unsigned};
 use super::super::open::sqlite_error;
 use super::super::reader::Snapshot;
 use super::super::recent::URGENT_MIN;
-use super::super::rows::{self, Scanned, identity_hash};
+use super::super::rows::{self, Scanned, identity_hash, source_hash};
 use super::super::subjects::SubjectId;
 use crate::entry::{Class, Entry};
 use crate::error::OpenError;
@@ -142,6 +142,8 @@ fn entries(
 /// cut short leaves such names, and readers pass over them.
 struct Indexes<'c> {
     by_subject: CachedStatement<'c>,
+    /// `None` in a file of format 1.
+    by_source: Option<CachedStatement<'c>>,
     by_identity: CachedStatement<'c>,
     urgent: CachedStatement<'c>,
     scratch: Vec<u8>,
@@ -156,6 +158,13 @@ impl<'c> Indexes<'c> {
         };
         Ok(Self {
             by_subject: prepare("idx")?,
+            by_source: if connection.table_exists(None, "sources")? {
+                Some(connection.prepare_cached(
+                    "SELECT 1 FROM sources WHERE bucket = ? AND hash = ? AND pos = ?",
+                )?)
+            } else {
+                None
+            },
             by_identity: connection
                 .prepare_cached("SELECT 1 FROM ids WHERE bucket = ? AND hash = ? AND pos = ?")?,
             urgent: prepare("urgent")?,
@@ -172,8 +181,14 @@ impl<'c> Indexes<'c> {
         if !self.by_subject.exists(params![subject.0, position])? {
             return Ok(Some("of subjects"));
         }
-        let identity = identity_hash(&mut self.scratch, &entry.source, &entry.id);
         let bucket = bucket(entry.position.0);
+        let source = signed(source_hash(&entry.source));
+        if let Some(by_source) = &mut self.by_source
+            && !by_source.exists(params![bucket, source, position])?
+        {
+            return Ok(Some("of sources"));
+        }
+        let identity = identity_hash(&mut self.scratch, &entry.source, &entry.id);
         if !self
             .by_identity
             .exists(params![bucket, signed(identity), position])?
