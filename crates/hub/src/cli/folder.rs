@@ -11,6 +11,8 @@ use super::text::chain;
 use crate::config::{Flag, Loaded};
 
 #[derive(Debug, clap::Args)]
+// The commands that have these flags are called `Args` themselves, and clap wants one of a name.
+#[group(skip)]
 pub(super) struct Args {
     /// Folder of the messages; otherwise where the hub has it: TIDINGS_SERVER_DATA or the configuration
     #[arg(long, value_name = "DIR")]
