@@ -65,7 +65,10 @@ fn read(connection: &Connection, checkup: &mut Checkup) -> rusqlite::Result<()> 
     structure(snapshot.connection, checkup)?;
     let meta = Meta::load(snapshot.connection)?;
     let counted = entries(snapshot.connection, &meta, checkup)?;
-    for class in Class::ALL {
+    // A damaged entry does not say for sure what it counted for.
+    let classes = Class::ALL.into_iter().filter(|_| counted.is_some());
+    let counted = counted.unwrap_or_default();
+    for class in classes {
         let (noted, counted) = (&meta.classes[class], counted[class]);
         if (noted.count, noted.bytes) != (counted.entries, counted.bytes) {
             checkup.fault(format!(
@@ -97,17 +100,19 @@ struct Counted {
     bytes: u64,
 }
 
+/// What the entries count up to; `None` when some of them are damaged.
 fn entries(
     connection: &Connection,
     meta: &Meta,
     checkup: &mut Checkup,
-) -> rusqlite::Result<PerClass<Counted>> {
+) -> rusqlite::Result<Option<PerClass<Counted>>> {
     let mut indexes = Indexes::new(connection)?;
     let mut counted = PerClass::<Counted>::default();
-    let mut stored_at = 0;
+    let (mut stored_at, mut all_intact) = (0, true);
     rows::scan(connection, |position, scanned| {
         checkup.entries += 1;
         let Some(Scanned { entry, subject }) = scanned else {
+            all_intact = false;
             checkup.fault(format!("the entry at position {position} is damaged"));
             return Ok(());
         };
@@ -135,7 +140,7 @@ fn entries(
         }
         Ok(())
     })?;
-    Ok(counted)
+    Ok(all_intact.then_some(counted))
 }
 
 /// Look-ups in the tables that are derived from the log. That they name entries that are gone is no fault: a trim that was
