@@ -102,6 +102,8 @@ impl Driver {
                         tracing::warn!(%error, "watch a socket; its stream is closed");
                         shard.close(key, "socket");
                     }
+                    // A batch for it may have come before the index named it.
+                    self.inbox.wake();
                 }
                 Item::Stop => return true,
             }

@@ -8,5 +8,6 @@ mod client;
 mod crash;
 mod harness;
 mod http;
+mod review;
 mod slow;
 mod stream;
