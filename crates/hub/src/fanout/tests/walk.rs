@@ -18,6 +18,8 @@ use super::super::settings::Settings;
 use super::world::{Client, World, mailbox, record, settings, topic};
 
 const SEEDS: u64 = 200;
+/// Rare ones, each the first that showed some defect.
+const FOUND_DEFECTS: [u64; 1] = [713];
 const STEPS: usize = 400;
 /// Two streams belong to the same client.
 const CLIENTS: [(&str, &[&str], &[MessageType]); 4] = [
@@ -32,7 +34,7 @@ const START_MS: u64 = 1_700_000_000_000;
 
 #[test]
 fn every_message_arrives_once_and_in_order_or_a_gap_says_that_it_is_gone() {
-    for seed in 0..SEEDS {
+    for seed in (0..SEEDS).chain(FOUND_DEFECTS) {
         let mut walk = Walk::new(seed);
         for _ in 0..STEPS {
             walk.step();
