@@ -8,6 +8,7 @@ mod fanout;
 mod http;
 mod hub;
 mod logging;
+mod memory;
 mod metrics;
 mod page;
 
