@@ -64,6 +64,10 @@ fn a_command_without_target_is_not_available_yet(cx: &Context<'_>) -> Claim {
         .signed(json!({"payload": {"commandId": "c1", "action": "execute", "name": "report"}}));
     alice
         .post("/api/commands", &command)?
+        .refused_field(501, "not_available", "target")?;
+    let to_everyone = alice.signed(json!({"type": "command", "payload": {"action": "execute"}}));
+    alice
+        .post("/api/messages", &to_everyone)?
         .refused_field(501, "not_available", "target")
 }
 

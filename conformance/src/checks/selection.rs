@@ -21,7 +21,7 @@ fn publish_mixed(client: &Client<'_>, topic: &str) -> Claim {
             json!({"topic": topic, "type": "text", "payload": 1}),
             json!({"target": client.id, "type": "json", "payload": 2}),
             json!({"topic": topic, "type": "error", "payload": 3}),
-            json!({"target": client.id, "type": "progress", "payload": 4}),
+            json!({"target": client.id, "type": "command", "payload": 4}),
             json!({"topic": topic, "type": "text", "payload": 5}),
             json!({"target": client.id, "payload": "end"}),
         ])
