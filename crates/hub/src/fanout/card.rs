@@ -38,7 +38,6 @@ pub(crate) struct Card {
 
 impl Card {
     pub(crate) fn new(
-        connection_id: Uuid,
         client: ClientId,
         topics: Vec<TopicPattern>,
         kinds: Kinds,
@@ -48,7 +47,7 @@ impl Card {
         exclusive: Option<Instance>,
     ) -> Self {
         Self {
-            connection_id,
+            connection_id: Uuid::now_v7(),
             client,
             topics,
             kinds,

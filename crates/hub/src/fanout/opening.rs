@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use tidings_protocol::{ClientId, ErrorCode, MessageType, Problem, TopicPattern};
-use uuid::Uuid;
 
 use super::card::{Card, Instance};
 use super::clock::{Clock, Now};
@@ -112,7 +111,6 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
         wall_ms: Clock::wall_ms(),
     };
     let card = Arc::new(Card::new(
-        Uuid::now_v7(),
         request.client,
         request.topics,
         request.types.as_deref().map_or(Kinds::ALL, Kinds::of),

@@ -152,7 +152,6 @@ mod tests {
 
     fn member(client: &str, instance: Option<&str>) -> Member {
         let card = Card::new(
-            Uuid::now_v7(),
             ClientId::parse(client, "clientId").expect("valid"),
             Vec::new(),
             Kinds::ALL,

@@ -115,6 +115,10 @@ pub(crate) fn invalid_field(field: &str, detail: impl Into<String>) -> Problem {
     naming(ErrorCode::InvalidField, field, detail)
 }
 
+pub(super) fn token_expired() -> Problem {
+    new(ErrorCode::TokenExpired, "the token has expired")
+}
+
 /// It is for the scheduler, which this version does not have; it is never for everyone.
 pub(super) fn command_without_target() -> Problem {
     let detail = "commands without `target` are not available in this version of the hub";

@@ -40,6 +40,10 @@ pub(super) async fn open(
         return Ok(Answer::Response(method_not_allowed()));
     }
     let identity = identify(hub, head)?;
+    if identity.expires_at().is_some_and(|at| at <= hub.now_ms()) {
+        // The leeway for clocks is for requests: a stream would be closed again at once, and its client come back.
+        return Err(problem::token_expired());
+    }
     let query = Query::parse(head.uri.query().unwrap_or_default())?;
     let wish = Wish::read(&query, &head.headers, &identity)?;
     if hub.is_draining() {

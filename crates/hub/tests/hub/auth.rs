@@ -123,6 +123,15 @@ fn every_route_refuses_an_expired_token() {
 }
 
 #[test]
+fn the_leeway_for_clocks_is_for_requests_and_not_for_streams() {
+    let hub = keyed();
+    let claims = json!({"sub": "alice", "exp": now(), "tidings": everything()});
+    let just_expired = sign(SECRET, &claims);
+    let answer = call(&hub, &just_expired, "GET", "/sse", "");
+    assert_eq!(answer.refusal(), (401, "token_expired".into(), None));
+}
+
+#[test]
 fn health_readiness_metrics_and_page_need_no_token() {
     let hub = keyed();
     for path in ["/health", "/ready", "/metrics", "/", "/page/page.js"] {
