@@ -9,6 +9,7 @@ mod http;
 mod hub;
 mod kind;
 mod logging;
+mod memory;
 mod metrics;
 mod page;
 mod receipts;

@@ -9,7 +9,7 @@ use super::settings::Args;
 use super::text::chain;
 use crate::config::Config;
 use crate::hub::Hub;
-use crate::logging;
+use crate::{logging, memory};
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let loaded = args.load()?;
@@ -20,6 +20,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             "there is no such setting; the variable is ignored"
         );
     }
+    memory::keep_in_one_arena();
     let runtime = tokio::runtime::Runtime::new();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(serve(loaded.config));

@@ -9,12 +9,13 @@ use super::frame::Batch;
 use super::history::Urgent;
 use super::lane::Lane;
 use super::place::Place;
+use super::ring::Ring;
 
 pub(crate) struct Behind {
     pub(crate) lane: Lane,
     /// Whether the lane knows what was stored before the connection fell behind.
     lane_is_filled: bool,
-    /// Frames of the lane that the ring no longer has.
+    /// Frames of the lane that neither the ring nor the slice has.
     fetched: Option<Arc<Batch>>,
     slice: Option<Slice>,
     /// Whether an answer of the readers is awaited.
@@ -94,18 +95,13 @@ impl Behind {
             if !trial.may_overtake() || view.chunk.is_full(view.limits.write_bytes) {
                 break;
             }
-            let found = view.ring.find(position);
-            let fetched = || {
-                self.fetched
-                    .as_ref()
-                    .and_then(|batch| Some((batch, batch.find(position)?)))
-            };
-            let Some((batch, index)) = found.or_else(fetched) else {
+            let Some((batch, index)) = self.find(position, view.ring) else {
                 if view.chunk.is_empty() {
                     missing = self
                         .lane
                         .waiting()
                         .skip_while(|waiting| *waiting != position)
+                        .filter(|waiting| self.find(*waiting, view.ring).is_none())
                         .collect();
                 }
                 break;
@@ -123,6 +119,15 @@ impl Behind {
             self.lane.remove(position);
         }
         missing
+    }
+
+    /// Where the frame at `position` lies in memory. The store comes last: it may have lost meanwhile what the slice is
+    /// going to send, and no later message of the lane may go before that.
+    fn find<'a>(&'a self, position: u64, ring: &'a Ring) -> Option<(&'a Arc<Batch>, usize)> {
+        let find_in = |batch: &'a Arc<Batch>| Some((batch, batch.find(position)?));
+        ring.find(position)
+            .or_else(|| find_in(&self.slice.as_ref()?.batch))
+            .or_else(|| find_in(self.fetched.as_ref()?))
     }
 
     pub(crate) fn choose_from_slice(&mut self, trial: &mut Place, view: &mut View<'_>) {

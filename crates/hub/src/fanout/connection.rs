@@ -17,6 +17,7 @@ use super::clock::Now;
 use super::events;
 use super::frame::{Batch, Frame};
 use super::history::{Answer, Request, Urgent};
+use super::lane::LANE_PRIORITY_MIN;
 use super::losses::KnownLosses;
 use super::metrics::Tally;
 use super::note::Note;
@@ -346,12 +347,15 @@ impl<S: Write> Connection<S> {
         }))
     }
 
-    /// All that is missing, if the ring has it and it is no more than may be pending.
+    /// All that is missing, if the ring has it and it is no more than may be pending. An urgent message that was overtaken
+    /// may be one that retention took and the ring still has: then only history tells what is to come.
     fn pending_from_ring(&self, view: &View<'_>) -> Option<Pending> {
         let mut pending = Pending::default();
         for (seq, frame) in view.ring.after(self.place.scan())? {
             if frame.durable && self.place.awaits(frame) && self.card.wants_frame(frame) {
-                if pending.len() >= view.limits.pending_max {
+                let overtaken =
+                    frame.priority >= LANE_PRIORITY_MIN && self.place.is_behind_one(frame.position);
+                if overtaken || pending.len() >= view.limits.pending_max {
                     return None;
                 }
                 pending.push(seq, frame);

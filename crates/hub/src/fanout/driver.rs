@@ -72,11 +72,12 @@ impl Driver {
                     handle_socket(&mut shard, event);
                 }
             }
-            shard.advance(self.clock.now());
             for _ in 0..ROUNDS {
                 if self.take_items(&mut shard, &mut items) {
                     return Ok(());
                 }
+                // Behind the batches that nobody here reads: a heartbeat says where the hub is now.
+                shard.advance(self.clock.now());
                 more = shard.sweep(VISITS, self.clock.now());
                 self.ask(&mut shard);
                 self.replace(&mut shard);
@@ -111,6 +112,8 @@ impl Driver {
                         tracing::warn!(%error, "watch a socket; its stream is closed");
                         shard.close(key, "socket");
                     }
+                    // A batch for it may have come before the index named it.
+                    self.inbox.wake();
                 }
                 Item::Stop => return true,
             }

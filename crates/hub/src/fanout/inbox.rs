@@ -80,8 +80,9 @@ impl Inbox {
         }
     }
 
-    /// Hands over a batch; `wake` says whether anyone there reads it, otherwise it waits until the shard wakes anyway.
-    pub(crate) fn push_batch(&self, batch: &Arc<Batch>, wake: bool) {
+    /// Hands over a batch. A batch that nobody there reads may wait until the shard wakes anyway; returns whether so much
+    /// waits that it is to be woken now.
+    pub(crate) fn push_batch(&self, batch: &Arc<Batch>) -> bool {
         let weight = batch.weight();
         let mut queue = self.lock();
         let late = queue.bytes + weight > self.bytes_max / 2;
@@ -97,10 +98,7 @@ impl Inbox {
             self.metrics.inbox_bytes.inc_by(as_gauge(weight));
             queue.items.push_back(Item::Batch(Arc::clone(batch)));
         }
-        drop(queue);
-        if wake || late {
-            self.wake();
-        }
+        late
     }
 
     pub(crate) fn push(&self, item: Item) {
@@ -121,7 +119,8 @@ impl Inbox {
         }
     }
 
-    fn wake(&self) {
+    /// Has the shard look into its inbox (again) before it sleeps.
+    pub(crate) fn wake(&self) {
         if !self.signalled.swap(true, Ordering::SeqCst) {
             // It fails only when the poll of the shard is gone, and then there is nobody to wake.
             let _ = self.waker.wake();

@@ -86,6 +86,11 @@ impl Place {
         self.ahead.binary_search(&position).is_ok()
     }
 
+    /// Whether a message after `position` has been sent.
+    pub(crate) fn is_behind_one(&self, position: u64) -> bool {
+        self.ahead.last().is_some_and(|ahead| *ahead > position)
+    }
+
     /// Whether one more message may overtake.
     pub(crate) fn may_overtake(&self) -> bool {
         self.ahead.len() < AHEAD_MAX

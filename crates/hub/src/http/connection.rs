@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tidings_protocol::{ErrorCode, limits};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -36,24 +36,32 @@ type Connection = http1::Connection<TokioIo<Wire>, Requests>;
 
 /// Waits for the first byte before anything of size is made: a connection that says nothing costs little more than its
 /// socket.
-pub(super) async fn serve(
+pub(super) fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     terms: Terms,
     site: Arc<Site>,
-    mut stop: watch::Receiver<bool>,
-) {
+    stop: watch::Receiver<bool>,
+) -> impl Future<Output = ()> {
     let deadline = Instant::now() + terms.head_timeout;
-    let mut first = [0];
-    let begins = tokio::select! {
+    // A block, because an async function would hold its arguments twice.
+    async move {
+        if begins(&stream, deadline, &stop).await {
+            Box::pin(speak(stream, peer, terms, deadline, site, stop)).await;
+        }
+    }
+}
+
+/// Whether a first byte comes before the deadline and before the server stops.
+async fn begins(stream: &TcpStream, deadline: Instant, stop: &watch::Receiver<bool>) -> bool {
+    let mut stop = stop.clone();
+    // `readable` may complete before anything is there.
+    let first = poll_fn(|cx| stream.poll_peek(cx, &mut ReadBuf::new(&mut [0])));
+    tokio::select! {
         biased;
-        // Also `readable` would do, but it may complete before anything is there.
-        peeked = stream.peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
+        peeked = first => peeked.is_ok_and(|bytes| bytes > 0),
         () = sleep_until(deadline) => false,
         () = stopped(&mut stop) => false,
-    };
-    if begins {
-        Box::pin(speak(stream, peer, terms, deadline, site, stop)).await;
     }
 }
 

@@ -40,7 +40,21 @@ fn burst(hub: &Hub) {
     while hub.get("/api/connections").json() != json!([]) {}
     // And as many that never ask for anything.
     let idle = on_threads(move |_, _| connect(address));
+    // Both bursts are the same only if the hub held all of these at once in both.
+    while connections(hub) < CONNECTIONS {}
     drop(idle);
+    // The one that asks is among them.
+    while connections(hub) > 1 {}
+}
+
+/// Open connections, streams and others.
+fn connections(hub: &Hub) -> usize {
+    let metrics = hub.get("/metrics").body;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("tidings_connections "));
+    line.and_then(|number| number.parse().ok())
+        .expect("a number of connections")
 }
 
 fn on_threads<T: Send + 'static>(

@@ -10,5 +10,6 @@ mod crash;
 mod harness;
 mod http;
 mod receipts;
+mod review;
 mod slow;
 mod stream;

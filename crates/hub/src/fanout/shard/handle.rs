@@ -26,11 +26,15 @@ impl Handle {
 
     /// Hands over a batch; the shard wakes only if one of its connections may read some of it.
     pub(crate) fn release(&self, batch: &Arc<Batch>, entries: &[Arc<Entry>]) {
-        let wake = {
+        let late = self.inbox.push_batch(batch);
+        // Asked once the batch lies there: a connection that is indexed only now has its shard look into the inbox again.
+        let has_reader = || {
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
             entries.iter().any(|entry| index.has_reader(&entry.subject))
         };
-        self.inbox.push_batch(batch, wake);
+        if late || has_reader() {
+            self.inbox.wake();
+        }
     }
 
     /// Connections that read such a message.

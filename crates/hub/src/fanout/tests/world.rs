@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use tidings_protocol::{ClientId, MessageType, TopicPattern, sse};
-use tidings_store::{Appended, Entry, Follower, Options, Position, Record, Store, Subject};
+use tidings_store::{
+    Appended, Entry, Follower, Options, Position, ReadError, Reader, Record, Store, Subject,
+};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -101,7 +103,10 @@ pub(super) struct Client {
     /// Messages in the order of arrival.
     pub(super) received: Vec<Seen>,
     pub(super) gaps: usize,
+    /// The cursor before each gap that was told.
+    pub(super) gaps_from: Vec<String>,
     pub(super) heartbeat_ms: u64,
+    pub(super) kinds: Kinds,
     line: Option<Line>,
 }
 
@@ -225,6 +230,31 @@ impl World {
             .expect("memory trims");
     }
 
+    /// Lets time pass for the shard; a store has a clock of its own.
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now.mono_ms += ms;
+        self.now.wall_ms += ms;
+        self.shard.advance(self.now);
+    }
+
+    /// What the store says, at once.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Reader) -> Result<T, ReadError> + Send + 'static,
+    ) -> T {
+        let reading = self.store.reading(job);
+        self.runtime
+            .block_on(reading)
+            .and_then(|answer| answer)
+            .expect("readable")
+    }
+
+    /// Whether the hub has the client's stream open.
+    pub(super) fn is_open(&mut self, client: &Client) -> bool {
+        let key = client.line.as_ref().map(|line| line.key);
+        key.is_some_and(|key| self.shard.socket(key).is_some())
+    }
+
     /// Opens a stream from the client's last id, or from `since`.
     pub(super) fn connect(&mut self, client: &mut Client, since: Option<Since>) {
         let asked = Asked {
@@ -245,13 +275,16 @@ impl World {
             .expect("readable")
             .expect("decided");
         client.gaps += start.gaps.len();
+        client
+            .gaps_from
+            .extend(start.gaps.into_iter().map(|gap| gap.from));
         client.last_id = start.place.text(&self.epoch);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let card = Card::new(
             Uuid::now_v7(),
             client.id.clone(),
             client.topics.clone(),
-            Kinds::ALL,
+            client.kinds,
             peer,
             0,
             client.heartbeat_ms,
@@ -356,7 +389,9 @@ impl Client {
             last_id: String::new(),
             received: Vec::new(),
             gaps: 0,
+            gaps_from: Vec::new(),
             heartbeat_ms: 25_000,
+            kinds: Kinds::ALL,
             line: None,
         }
     }
@@ -378,6 +413,8 @@ impl Client {
             let message: serde_json::Value = serde_json::from_str(&event.data).expect("JSON");
             if message["payload"]["event"] == "gap" {
                 self.gaps += 1;
+                let from = &message["payload"]["detail"]["from"];
+                self.gaps_from.push(from.as_str().expect("text").to_owned());
             } else if message["source"] != "$hub" {
                 self.received.push(Seen {
                     source: message["source"].as_str().expect("text").to_owned(),
