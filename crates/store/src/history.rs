@@ -7,6 +7,7 @@ use crate::cells::Cell;
 use crate::entry::{Entry, Position, Subject};
 use crate::error::ReadError;
 use crate::options::PerClass;
+use crate::query::{Found, Query};
 
 /// Questions to what is stored.
 ///
@@ -18,6 +19,10 @@ pub trait History {
     /// At least one row is looked at. A page ends before a damaged entry; one that would begin with it is refused as
     /// [`ReadError::Damaged`].
     fn read(&mut self, selector: &Selector, slice: Slice) -> Result<Page, ReadError>;
+
+    /// One page of what a query asks for. A page ends before a damaged entry; one that would begin with it is refused as
+    /// [`ReadError::Damaged`].
+    fn find(&mut self, query: &Query) -> Result<Found, ReadError>;
 
     /// The positions of the newest selected entries, ascending.
     fn newest(&mut self, selector: &Selector, limit: usize) -> Result<Vec<Position>, ReadError>;

@@ -13,6 +13,7 @@ mod idempotency;
 mod journal;
 mod memory;
 mod options;
+mod query;
 mod reader;
 mod stats;
 mod store;
@@ -28,6 +29,7 @@ pub use self::journal::{Committed, Journal};
 pub use self::options::{
     Durability, IdempotencyWindow, Keep, Options, PerClass, QueueBounds, Retention, Tuning,
 };
+pub use self::query::{Found, Order, Query, Scope, TopicFilter, Topics};
 pub use self::reader::Reader;
 pub use self::stats::{Bounds, Health, Histogram, Promise, Stats, Trimmed};
 pub use self::store::Store;

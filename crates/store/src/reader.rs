@@ -9,6 +9,7 @@ use crate::entry::{Entry, Position};
 use crate::error::ReadError;
 use crate::history::{History, Lost, Page, Selector, Slice, Urgent};
 use crate::memory;
+use crate::query::{Found, Query};
 
 /// Answers the questions of [`History`], whose contract holds here.
 pub enum Reader {
@@ -29,6 +30,11 @@ impl Reader {
     /// See [`History::read`].
     pub fn read(&mut self, selector: &Selector, slice: Slice) -> Result<Page, ReadError> {
         each!(self, reader => reader.read(selector, slice))
+    }
+
+    /// See [`History::find`].
+    pub fn find(&mut self, query: &Query) -> Result<Found, ReadError> {
+        each!(self, reader => reader.find(query))
     }
 
     /// See [`History::newest`].

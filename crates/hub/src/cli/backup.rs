@@ -16,7 +16,7 @@ pub(super) struct Args {
     file: PathBuf,
 
     #[command(flatten)]
-    folder: folder::Args,
+    folder: folder::Location,
 }
 
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub(super) struct RestoreArgs {
     file: PathBuf,
 
     #[command(flatten)]
-    folder: folder::Args,
+    folder: folder::Location,
 
     /// Also into a folder that is not empty: the store in it is lost
     #[arg(long)]

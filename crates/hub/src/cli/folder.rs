@@ -11,7 +11,7 @@ use super::text::chain;
 use crate::config::{Flag, Loaded};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Location {
     /// Folder of the messages; otherwise where the hub has it: TIDINGS_SERVER_DATA or the configuration
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -21,7 +21,7 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-impl Args {
+impl Location {
     /// Given by name, the rest of the configuration does not matter.
     pub(super) fn folder(self) -> Result<Folder, Failure> {
         let dir = match self.data {

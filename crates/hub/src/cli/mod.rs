@@ -3,6 +3,7 @@
 //! Results go to standard output, everything about the run to standard error. A reader that closes our output ends a
 //! command quietly.
 
+mod acks;
 mod backoff;
 mod backup;
 mod config;

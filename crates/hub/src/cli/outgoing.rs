@@ -20,6 +20,10 @@ pub(super) struct Template {
     #[arg(long, value_name = "DURATION", value_parser = super::units::duration)]
     ttl: Option<std::time::Duration>,
 
+    /// Have the client acknowledge it: it is repeated until then, and receipts come to the sender
+    #[arg(long, requires = "to")]
+    require_ack: bool,
+
     /// Who sends it; with a token its client does
     #[arg(long, value_name = "CLIENT")]
     source: Option<String>,
@@ -47,6 +51,8 @@ struct Wire<'a> {
     topic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    require_ack: bool,
     payload: Payload<'a>,
 }
 
@@ -73,6 +79,7 @@ impl Template {
             ttl: self
                 .ttl
                 .map(|ttl| ttl.as_millis().try_into().unwrap_or(u64::MAX)),
+            require_ack: self.require_ack,
             payload,
         };
         serde_json::to_vec(&wire).map_err(|error| error.to_string())

@@ -13,6 +13,7 @@ const NORMAL: u8 = 1;
 
 /// The parts of a message that are used here. Unlike the hub's own type it takes whatever a later hub may send.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Received<'a> {
     pub(super) id: String,
     pub(super) r#type: String,
@@ -24,6 +25,8 @@ pub(super) struct Received<'a> {
     pub(super) source: String,
     target: Option<String>,
     topic: Option<String>,
+    #[serde(default)]
+    pub(super) require_ack: bool,
     #[serde(borrow)]
     pub(super) payload: &'a RawValue,
 }

@@ -16,7 +16,7 @@ pub(super) enum Command {
     /// Count what is kept; also while the hub runs
     Stats {
         #[command(flatten)]
-        folder: folder::Args,
+        folder: folder::Location,
 
         /// As one JSON object
         #[arg(long)]
@@ -25,17 +25,17 @@ pub(super) enum Command {
     /// Read everything and compare it with what was written; also while the hub runs
     Check {
         #[command(flatten)]
-        folder: folder::Args,
+        folder: folder::Location,
     },
     /// Remove what the configuration does not keep, as a running hub does by itself; no hub may run on the folder
     Trim {
         #[command(flatten)]
-        folder: folder::Args,
+        folder: folder::Location,
     },
     /// Give free room in the file back to the disk, which needs room for a copy meanwhile; no hub may run on the folder
     Vacuum {
         #[command(flatten)]
-        folder: folder::Args,
+        folder: folder::Location,
     },
 }
 
@@ -48,7 +48,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-fn stats(folder: folder::Args, json: bool) -> Result<(), Failure> {
+fn stats(folder: folder::Location, json: bool) -> Result<(), Failure> {
     let survey = folder.folder()?.survey()?;
     let text = if json {
         format!("{}\n", as_json(&survey))
@@ -59,7 +59,7 @@ fn stats(folder: folder::Args, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(folder: folder::Args) -> Result<(), Failure> {
+fn check(folder: folder::Location) -> Result<(), Failure> {
     let checkup = folder.folder()?.check()?;
     let mut out = std::io::stdout();
     for fault in &checkup.faults {
@@ -74,12 +74,12 @@ fn check(folder: folder::Args) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Failed(format!(
-        "damaged: {faults} faults, {entries} entries read; what is not damaged can still be served, and a backup can be \
+        "damaged: faults in {entries} entries and what belongs to them: {faults}; what is not damaged can still be served, and a backup can be \
          restored"
     )))
 }
 
-async fn trim(folder: folder::Args) -> Result<(), Failure> {
+async fn trim(folder: folder::Location) -> Result<(), Failure> {
     let config = folder.load()?.config;
     // Opening would make a folder that is not there.
     tidings_store::Folder::new(&config.server.data).survey()?;
@@ -94,7 +94,7 @@ async fn trim(folder: folder::Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn vacuum(folder: folder::Args) -> Result<(), Failure> {
+fn vacuum(folder: folder::Location) -> Result<(), Failure> {
     let vacuumed = folder.folder()?.vacuum()?;
     let (before, after) = (vacuumed.bytes_before, vacuumed.bytes_after);
     writeln!(

@@ -7,6 +7,7 @@ use reqwest::{Response, StatusCode, Url};
 use tidings_protocol::sse::Decoder;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::acks::Acks;
 use super::connection::{CONNECT_TIMEOUT, Connection, End, Reached, System};
 use super::failure::Failure;
 use super::remote::Remote;
@@ -26,18 +27,21 @@ pub(super) struct Stream {
     json: bool,
     output: BufWriter<Stdout>,
     seen: Seen,
+    /// `None`: nothing is acknowledged.
+    acks: Option<Acks>,
     /// Of the last event that was printed.
     cursor: Option<String>,
     retry_ms: Option<u64>,
 }
 
 impl Stream {
-    pub(super) fn new(remote: Remote, json: bool) -> Self {
+    pub(super) fn new(remote: Remote, json: bool, ack: bool) -> Self {
         Self {
             remote,
             json,
             output: BufWriter::new(std::io::stdout()),
             seen: Seen::default(),
+            acks: ack.then(Acks::default),
             cursor: None,
             retry_ms: None,
         }
@@ -97,6 +101,9 @@ impl Stream {
             let reason = match timeout(deadline, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => {
                     self.take(&bytes, &mut decoder, &mut connection)?;
+                    if let Some(acks) = &mut self.acks {
+                        acks.send(&self.remote, self.cursor.as_deref()).await;
+                    }
                     if let Some(failure) = connection.stop {
                         return Ok(End::Stop(failure));
                     }
@@ -144,6 +151,9 @@ impl Stream {
             if let Ok(system) = serde_json::from_str::<System>(message.payload.get()) {
                 connection.system(system, self.remote.shown());
             }
+            if let Some(acks) = &mut self.acks {
+                acks.system(message.payload.get());
+            }
             return Ok(());
         }
         connection.received = true;
@@ -154,6 +164,9 @@ impl Stream {
                 render::line(&message)
             };
             writeln!(self.output, "{line}")?;
+        }
+        if let Some(acks) = &mut self.acks {
+            acks.printed(&message);
         }
         Ok(())
     }

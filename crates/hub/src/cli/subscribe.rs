@@ -27,6 +27,10 @@ pub(super) struct Args {
     #[arg(long)]
     since: Option<String>,
 
+    /// Acknowledge what was printed: the next subscription of this client goes on behind it
+    #[arg(long)]
+    ack: bool,
+
     /// Print every message as the hub sent it, one JSON object per line
     #[arg(long)]
     json: bool,
@@ -41,11 +45,11 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 
 /// Keeps a stream open until the hub says that it is over.
 async fn follow(args: Args) -> Result<(), Failure> {
-    let (since, json) = (args.since.clone(), args.json);
+    let (since, json, ack) = (args.since.clone(), args.json, args.ack);
     let parameters = Parameters::new(&args);
     let remote = Remote::new(args.access)?;
     let parameters = parameters.with_client(&remote);
-    let mut stream = Stream::new(remote, json);
+    let mut stream = Stream::new(remote, json, ack);
     let mut backoff = Backoff::new();
     // What was said last about an outage: said again only when it changes.
     let mut told = String::new();

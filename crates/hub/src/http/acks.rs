@@ -39,12 +39,6 @@ pub(super) async fn ack(
         let detail = "`cursor`, `messages` or `messageIds` is needed";
         return Err(problem::invalid_field("cursor", detail).into());
     }
-    if names_messages {
-        let settled = hub
-            .receipts
-            .settle(&client, request.messages, request.message_ids);
-        settled.await.map_err(|error| not_settled(&error))?;
-    }
     let done = match cursor {
         Some(cursor) => {
             acks::acknowledge(&hub.store, &client, device.as_ref(), &cursor, from.as_ref()).await
@@ -52,6 +46,13 @@ pub(super) async fn ack(
         None => acks::standing(&hub.store, &client, device.as_ref()).await,
     };
     let done = done.map_err(|error| refusal(&error))?;
+    // After the cursor: whoever is told of the ack knows that the whole call is stored.
+    if names_messages {
+        let settled = hub
+            .receipts
+            .settle(&client, request.messages, request.message_ids);
+        settled.await.map_err(|error| not_settled(&error))?;
+    }
     Ok(answer::json(&AckAnswer {
         success: true,
         applied: done.applied,

@@ -1,6 +1,7 @@
 //! The hub as its users meet it: the built binary, real sockets, real files.
 
 mod auth;
+mod backup;
 mod bad_input;
 mod churn;
 mod cli;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::meta::{Meta, signed};
 use super::queue::Call;
-use super::rows::{Inserter, TIME_MAX, identity_hash, spent_at};
+use super::rows::{Inserter, TIME_MAX, identity_hash, source_hash, spent_at};
 use super::subjects::Subjects;
 use super::transaction::Failure;
 use super::{cells, recent::RecentRow};
@@ -259,6 +259,7 @@ impl Batch {
             rows.push(RecentRow {
                 position: entry.position.0,
                 subject,
+                source: source_hash(&entry.source),
                 identity: identity_hash(&mut scratch, &entry.source, &entry.id),
                 spent_at: spent_at(entry.stored_at, entry.expires_at, window_ms),
                 priority: entry.priority,

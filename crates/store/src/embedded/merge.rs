@@ -10,13 +10,16 @@ use rusqlite::{Connection, params};
 use super::meta::{Meta, signed};
 use super::recent::{RecentRow, Segment, URGENT_MIN};
 
-/// Identities are grouped by position before they are sorted: a merge then touches the newest group alone, and a
-/// look-up searches one place in each group.
+/// Identities and sources are grouped by position before they are sorted: a merge then touches the newest group alone,
+/// and a look-up searches one place in each group.
 pub(super) const BUCKET_BITS: u32 = 18;
 
 pub(super) fn bucket(position: u64) -> i64 {
     signed(position >> BUCKET_BITS)
 }
+
+/// Group, hash, position.
+pub(super) const INSERT_SOURCE: &str = "INSERT OR IGNORE INTO sources VALUES (?, ?, ?)";
 
 /// A merge that has begun.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(super) struct Merge {
     segment: Arc<Segment>,
     /// Numbers of rows in the order of each table.
     by_subject: Vec<u32>,
+    by_source: Vec<u32>,
     by_identity: Vec<u32>,
     by_spent: Vec<u32>,
     /// Insertions that are committed.
@@ -38,6 +42,11 @@ impl Merge {
         let row = |number: &u32| &rows[*number as usize];
         let mut by_subject: Vec<u32> = numbers.clone().collect();
         by_subject.sort_unstable_by_key(|number| (row(number).subject, row(number).position));
+        let mut by_source: Vec<u32> = numbers.clone().collect();
+        by_source.sort_unstable_by_key(|number| {
+            let row = row(number);
+            (bucket(row.position), signed(row.source), row.position)
+        });
         let mut by_identity: Vec<u32> = numbers.clone().collect();
         by_identity.sort_unstable_by_key(|number| {
             (bucket(row(number).position), signed(row(number).identity))
@@ -49,6 +58,7 @@ impl Merge {
         Self {
             segment,
             by_subject,
+            by_source,
             by_identity,
             by_spent,
             done: 0,
@@ -56,7 +66,7 @@ impl Merge {
     }
 
     fn total(&self) -> usize {
-        self.by_subject.len() + self.by_identity.len() + self.by_spent.len()
+        self.by_subject.len() + self.by_source.len() + self.by_identity.len() + self.by_spent.len()
     }
 
     /// Inserts up to `count` more, inside the caller's transaction. The result goes to `advance` after the commit.
@@ -67,9 +77,14 @@ impl Merge {
         count: usize,
     ) -> rusqlite::Result<Slice> {
         let end = self.total().min(self.done.saturating_add(count));
-        let identities_from = self.by_subject.len();
+        let sources_from = self.by_subject.len();
+        let identities_from = sources_from + self.by_source.len();
         let spent_from = identities_from + self.by_identity.len();
         self.insert_subjects(connection, part(&self.by_subject, 0, self.done, end))?;
+        self.insert_sources(
+            connection,
+            part(&self.by_source, sources_from, self.done, end),
+        )?;
         self.insert_identities(
             connection,
             part(&self.by_identity, identities_from, self.done, end),
@@ -95,6 +110,18 @@ impl Merge {
             if row.priority >= URGENT_MIN {
                 urgent.execute(params![row.subject.0, signed(row.position), row.priority])?;
             }
+        }
+        Ok(())
+    }
+
+    fn insert_sources(&self, connection: &Connection, numbers: &[u32]) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(INSERT_SOURCE)?;
+        for row in self.rows(numbers) {
+            statement.execute(params![
+                bucket(row.position),
+                signed(row.source),
+                signed(row.position)
+            ])?;
         }
         Ok(())
     }
@@ -154,6 +181,7 @@ mod tests {
         let row = |position| RecentRow {
             position,
             subject: SubjectId(signed(position % 3) << 2),
+            source: position % 7,
             identity: position.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             spent_at: (position % 2 == 0).then_some(1000 - position),
             priority: if position % 2 == 0 { URGENT_MIN } else { 0 },
@@ -179,12 +207,12 @@ mod tests {
         let mut meta = Meta::load(&connection).expect("a new database has its numbers");
 
         let cut = Merge::begin(segment(100));
-        let slice = cut.slice(&connection, &mut meta, 130).expect("a slice");
+        let slice = cut.slice(&connection, &mut meta, 230).expect("a slice");
         assert!(!slice.finished);
         assert_eq!(meta.indexed_to, 0);
         assert_eq!(
-            (count(&connection, "idx"), count(&connection, "ids")),
-            (100, 30)
+            ["idx", "sources", "ids"].map(|table| count(&connection, table)),
+            [100, 100, 30]
         );
 
         let mut again = Merge::begin(segment(100));
@@ -195,8 +223,9 @@ mod tests {
             slices += 1;
         }
         assert_eq!(meta.indexed_to, 100);
-        assert_eq!(slices, 250_usize.div_ceil(17));
-        let tables = ["idx", "ids", "urgent", "spent"].map(|table| count(&connection, table));
-        assert_eq!(tables, [100, 100, 50, 50]);
+        assert_eq!(slices, 350_usize.div_ceil(17));
+        let tables = ["idx", "sources", "ids", "urgent", "spent"];
+        let counts = tables.map(|table| count(&connection, table));
+        assert_eq!(counts, [100, 100, 100, 50, 50]);
     }
 }

@@ -8,9 +8,11 @@
 //! The writer alone changes anything; callers and readers see what it publishes in [`shared`].
 
 mod batch;
+mod candidates;
 mod cells;
 mod checkpoint;
 mod failure;
+mod find;
 mod folder;
 mod identities;
 mod lineage;
@@ -22,6 +24,7 @@ mod newest;
 mod open;
 mod page;
 mod pool;
+mod postings;
 mod queue;
 mod reader;
 mod recent;
@@ -36,6 +39,7 @@ mod subjects;
 mod sweep;
 mod times;
 mod transaction;
+mod upgrade;
 mod urgent;
 mod vacuum;
 mod writer;

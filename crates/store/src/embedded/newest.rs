@@ -2,11 +2,13 @@
 
 use rusqlite::Connection;
 
+use super::postings::{List, Postings};
 use super::reader::{Reader, Snapshot, expires_at};
-use super::selection::{LogScan, Order, Selected, SubjectMerge};
+use super::selection::{LogScan, Selected};
 use super::subjects::{SubjectId, matching};
 use crate::entry::Position;
 use crate::history::Selector;
+use crate::query::Order;
 use crate::trim::is_expired;
 
 /// Rows of the log looked at for a filter. Where they do not suffice, its subjects are rare, and their index is the
@@ -71,22 +73,22 @@ fn of_subjects(
 ) -> rusqlite::Result<Vec<Position>> {
     let now = reader.shared.timeline.now();
     let bound = reader.shared.recent.bound();
-    let memory = reader
-        .shared
-        .recent
-        .positions(subjects, 0, bound, usize::MAX)
+    let lists = subjects.iter().copied().map(List::Subject);
+    let recent = &reader.shared.recent;
+    let memory = recent
+        .positions(lists.clone(), (0, bound), Order::Descending, usize::MAX)
         .concat();
     let snapshot = Snapshot::begin(&reader.connection)?;
-    let mut merge = SubjectMerge::new(
+    let mut postings = Postings::new(
         snapshot.connection,
-        subjects,
+        lists,
         memory,
         (0, bound),
         Order::Descending,
     )?;
     let mut newest = Vec::new();
     while newest.len() < limit
-        && let Some(position) = merge.next(snapshot.connection)?
+        && let Some(position) = postings.next(snapshot.connection)?
     {
         if is_of_use(snapshot.connection, position, now)? {
             newest.push(Position(position));

@@ -16,7 +16,7 @@ use super::reader::Reader;
 use super::recent::{Recent, RecentRow};
 use super::removal::oldest_position;
 use super::reserve::Reserve;
-use super::rows::{identity_hash, spent_at};
+use super::rows::{identity_hash, source_hash, spent_at};
 use super::schema::{FORMAT, SQLITE_VERSION_NEEDED, SchemaError, open_writer};
 use super::shared::Shared;
 use super::subjects::{SubjectId, Subjects};
@@ -165,6 +165,7 @@ fn unmerged(
         Ok(RecentRow {
             position: unsigned(row.get(0)?),
             subject: SubjectId(row.get(1)?),
+            source: source_hash(row.get_ref(2)?.as_str()?),
             identity: identity_hash(
                 &mut scratch,
                 row.get_ref(2)?.as_str()?,

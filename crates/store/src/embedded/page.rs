@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::losses;
+use super::postings::{List, Postings};
 use super::reader::{Reader, Snapshot};
 use super::rows::{self, Fetcher, RowError};
-use super::selection::{LogScan, Order, Selected, SubjectMerge};
+use super::selection::{LogScan, Selected};
 use super::subjects::{SubjectId, Subjects};
 use crate::entry::{Class, Position};
 use crate::history::{Lost, Page, Selector, Slice};
+use crate::query::Order;
 use crate::trim::is_expired;
 
 /// Recent positions copied for one page, of each subject.
@@ -92,11 +94,10 @@ impl<'s> Range<'s> {
         let exact = reader.resolve(selector)?;
         let mut memory = Vec::new();
         if selector.filter.is_none() && after < upto {
-            for positions in reader
-                .shared
-                .recent
-                .positions(&exact, after, upto, RECENT_ROWS)
-            {
+            let lists = exact.iter().copied().map(List::Subject);
+            let (range, order) = ((after, upto), Order::Ascending);
+            let recent = &reader.shared.recent;
+            for positions in recent.positions(lists, range, order, RECENT_ROWS) {
                 if positions.len() == RECENT_ROWS {
                     // There may be more: the range ends here.
                     upto = upto.min(positions[RECENT_ROWS - 1]);
@@ -124,9 +125,9 @@ impl<'s> Range<'s> {
                 LogScan::new((self.after, upto), Order::Ascending),
                 Selected::new(self.selector, &self.exact),
             ),
-            None => Rows::Subjects(SubjectMerge::new(
+            None => Rows::Subjects(Postings::new(
                 connection,
-                &self.exact,
+                self.exact.iter().copied().map(List::Subject),
                 memory.collect(),
                 (self.after, upto),
                 Order::Ascending,
@@ -179,7 +180,7 @@ impl<'s> Range<'s> {
 
 enum Rows<'s> {
     Log(LogScan, Selected<'s>),
-    Subjects(SubjectMerge),
+    Subjects(Postings),
 }
 
 impl Rows<'_> {
@@ -191,7 +192,9 @@ impl Rows<'_> {
     ) -> rusqlite::Result<Option<(u64, bool)>> {
         match self {
             Self::Log(scan, selected) => scan.next(connection, subjects, selected),
-            Self::Subjects(merge) => Ok(merge.next(connection)?.map(|position| (position, true))),
+            Self::Subjects(postings) => {
+                Ok(postings.next(connection)?.map(|position| (position, true)))
+            }
         }
     }
 }

@@ -14,11 +14,12 @@ use super::rows::{Fetcher, RowError};
 use super::schema::open_reader;
 use super::shared::Shared;
 use super::subjects::{SubjectId, Subjects};
-use super::{cells, identities, newest, page, times, urgent};
+use super::{cells, find, identities, newest, page, times, urgent};
 use crate::cells::Cell;
 use crate::entry::{Entry, Position};
 use crate::error::ReadError;
 use crate::history::{History, Lost, Page, Selector, Slice, Urgent};
+use crate::query::{Found, Query};
 use crate::trim::is_expired;
 
 /// Reads a store on disk.
@@ -106,6 +107,10 @@ impl From<rusqlite::Error> for ReadError {
 impl History for Reader {
     fn read(&mut self, selector: &Selector, slice: Slice) -> Result<Page, ReadError> {
         Ok(page::read(self, selector, slice)?)
+    }
+
+    fn find(&mut self, query: &Query) -> Result<Found, ReadError> {
+        Ok(find::find(self, query)?)
     }
 
     fn newest(&mut self, selector: &Selector, limit: usize) -> Result<Vec<Position>, ReadError> {

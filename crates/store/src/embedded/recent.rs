@@ -7,13 +7,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::postings::List;
 use super::subjects::SubjectId;
+use crate::query::Order;
 
 /// What the derived tables say of a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RecentRow {
     pub(super) position: u64,
     pub(super) subject: SubjectId,
+    /// The hash of its name.
+    pub(super) source: u64,
     pub(super) identity: u64,
     /// When nobody needs it any more: its time to live has passed, and its identity may be forgotten.
     pub(super) spent_at: Option<u64>,
@@ -38,7 +42,7 @@ struct State {
 pub(super) struct Segment {
     rows: Vec<RecentRow>,
     urgent: Vec<RecentRow>,
-    by_subject: HashMap<SubjectId, Vec<u64>>,
+    lists: HashMap<List, Vec<u64>>,
 }
 
 /// Priorities from here on have an index of their own.
@@ -59,12 +63,10 @@ impl Recent {
     pub(super) fn push(&self, rows: &[RecentRow], bound: u64) {
         let mut state = self.state();
         for row in rows {
-            state
-                .active
-                .by_subject
-                .entry(row.subject)
-                .or_default()
-                .push(row.position);
+            for list in [List::Subject(row.subject), List::Source(row.source)] {
+                let positions = state.active.lists.entry(list).or_default();
+                positions.push(row.position);
+            }
         }
         state
             .active
@@ -104,24 +106,26 @@ impl Recent {
         drop(frozen);
     }
 
-    /// For each subject its positions in `(after, upto]`, the `limit` oldest of them.
+    /// Of each list the positions in `(after, upto]`, in an order, the first `limit` of them.
     pub(super) fn positions(
         &self,
-        subjects: &[SubjectId],
-        after: u64,
-        upto: u64,
+        lists: impl Iterator<Item = List>,
+        (after, upto): (u64, u64),
+        order: Order,
         limit: usize,
     ) -> Vec<Vec<u64>> {
         let state = self.state();
-        let of = |subject: &SubjectId| {
-            state
+        let of = |list: List| {
+            let positions = state
                 .segments()
-                .flat_map(|segment| segment.range(*subject, after, upto))
-                .take(limit)
-                .copied()
-                .collect()
+                .flat_map(|segment| segment.range(list, after, upto))
+                .copied();
+            match order {
+                Order::Ascending => positions.take(limit).collect(),
+                Order::Descending => positions.rev().take(limit).collect(),
+            }
         };
-        subjects.iter().map(of).collect()
+        lists.map(of).collect()
     }
 
     /// Rows in `(after, upto]` of priority `URGENT_MIN` and above, ascending.
@@ -150,7 +154,8 @@ impl Recent {
 }
 
 impl State {
-    fn segments(&self) -> impl Iterator<Item = &Segment> {
+    /// The older one first.
+    fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.frozen.as_deref().into_iter().chain([&self.active])
     }
 }
@@ -160,8 +165,8 @@ impl Segment {
         &self.rows
     }
 
-    fn range(&self, subject: SubjectId, after: u64, upto: u64) -> &[u64] {
-        let positions = self.by_subject.get(&subject).map_or(&[][..], Vec::as_slice);
+    fn range(&self, list: List, after: u64, upto: u64) -> &[u64] {
+        let positions = self.lists.get(&list).map_or(&[][..], Vec::as_slice);
         let from = positions.partition_point(|position| *position <= after);
         let to = positions.partition_point(|position| *position <= upto);
         &positions[from..to.max(from)]

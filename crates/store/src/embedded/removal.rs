@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::meta::{self, Meta, signed, unsigned};
-use super::rows::identity_hash;
+use super::rows::{identity_hash, source_hash};
 use super::subjects::SubjectId;
 use crate::entry::Class;
 use crate::trim::is_expired;
@@ -22,6 +22,7 @@ pub(super) struct Gone {
     pub(super) weight: u64,
     pub(super) expires_at: Option<u64>,
     pub(super) priority: u8,
+    pub(super) source: u64,
     pub(super) identity: u64,
 }
 
@@ -108,6 +109,7 @@ fn gone(row: &Row<'_>, scratch: &mut Vec<u8>) -> rusqlite::Result<Gone> {
         weight: (source.len() + id.len()) as u64 + unsigned(row.get(7)?),
         expires_at: row.get::<_, Option<i64>>(3)?.map(unsigned),
         priority: row.get(4)?,
+        source: source_hash(source),
         identity: identity_hash(scratch, source, id),
     })
 }

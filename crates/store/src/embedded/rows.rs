@@ -222,6 +222,11 @@ pub(super) fn identity_hash(scratch: &mut Vec<u8>, source: &str, id: &str) -> u6
     xxh3_64(scratch)
 }
 
+/// A source as one number. Two sources can share it: who finds a row by it compares the source.
+pub(super) fn source_hash(source: &str) -> u64 {
+    xxh3_64(source.as_bytes())
+}
+
 /// The latest time that a column holds.
 pub(super) const TIME_MAX: u64 = i64::MAX as u64;
 

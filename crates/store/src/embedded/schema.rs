@@ -1,7 +1,7 @@
 //! The file on disk: what marks it as ours, its tables, and how connections to it are set up.
 //!
-//! A commit writes `log` (at the right edge of one tree), `meta` and `class`. `idx`, `ids`, `urgent` and `spent` are
-//! derived from `log` and follow later, in sorted slices; all rows of `log` up to `indexed_to` are in them.
+//! A commit writes `log` (at the right edge of one tree), `meta` and `class`. `idx`, `sources`, `ids`, `urgent` and
+//! `spent` are derived from `log` and follow later, in sorted slices; all rows of `log` up to `indexed_to` are in them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,11 +9,13 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::upgrade;
 use crate::options::Durability;
 
 /// "Tidi".
 const APPLICATION_ID: i64 = 0x5469_6469;
-pub(super) const FORMAT: i64 = 1;
+/// 1: as first made. 2: with `sources`.
+pub(super) const FORMAT: i64 = 2;
 /// The first version without the WAL-reset defect, which can corrupt a database.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 pub(super) const SQLITE_VERSION_NEEDED: &str = "3.51.3";
@@ -43,6 +45,7 @@ const TABLES: &str = "
     CREATE TABLE trimmed(subject INTEGER PRIMARY KEY, pos INTEGER NOT NULL);
     CREATE INDEX trimmed_pos ON trimmed(pos);
     CREATE TABLE idx(subject INTEGER, pos INTEGER, PRIMARY KEY(subject, pos)) WITHOUT ROWID;
+    CREATE TABLE sources(bucket INTEGER, hash INTEGER, pos INTEGER, PRIMARY KEY(bucket, hash, pos)) WITHOUT ROWID;
     CREATE TABLE ids(bucket INTEGER, hash INTEGER, pos INTEGER, PRIMARY KEY(bucket, hash, pos)) WITHOUT ROWID;
     CREATE TABLE urgent(subject INTEGER, pos INTEGER, priority INTEGER NOT NULL, PRIMARY KEY(subject, pos)) WITHOUT ROWID;
     CREATE INDEX urgent_pos ON urgent(pos, subject, priority);
@@ -75,7 +78,7 @@ pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connect
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    let empty = check_ours(&connection)?;
+    let format = check_ours(&connection)?;
     // Only takes effect before the first page is written.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -88,8 +91,10 @@ pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connect
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     common(&connection)?;
-    if empty {
-        create(&mut connection)?;
+    match format {
+        None => create(&mut connection)?,
+        Some(format) if format < FORMAT => upgrade(&mut connection, format)?,
+        Some(_) => {}
     }
     Ok(connection)
 }
@@ -113,7 +118,7 @@ pub(super) fn open_visitor(path: &Path) -> Result<Connection, SchemaError> {
         return Err(SchemaError::OldSqlite);
     }
     let connection = open_reader(path)?;
-    if check_ours(&connection)? {
+    if check_ours(&connection)?.is_none() {
         return Err(SchemaError::NotOurs);
     }
     Ok(connection)
@@ -128,14 +133,14 @@ fn common(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// True for a file without content; anything else must carry our mark and a format that we know.
-fn check_ours(connection: &Connection) -> Result<bool, SchemaError> {
+/// The format; `None` for a file without content. Anything else must carry our mark and a format that we know.
+fn check_ours(connection: &Connection) -> Result<Option<i64>, SchemaError> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let objects: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let (application, format) = (number("application_id")?, number("user_version")?);
     if objects == 0 && application == 0 && format == 0 {
-        return Ok(true);
+        return Ok(None);
     }
     if application != APPLICATION_ID {
         return Err(SchemaError::NotOurs);
@@ -143,7 +148,7 @@ fn check_ours(connection: &Connection) -> Result<bool, SchemaError> {
     if format > FORMAT {
         return Err(SchemaError::Newer { found: format });
     }
-    Ok(false)
+    Ok(Some(format))
 }
 
 /// In one transaction: a crash leaves an empty file or a whole one.
@@ -153,4 +158,20 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
+}
+
+/// In one transaction: a crash leaves the file as it was.
+fn upgrade(connection: &mut Connection, format: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    if format < 2 {
+        upgrade::to_2(&transaction)?;
+    }
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
+    tracing::info!(
+        from = format,
+        to = FORMAT,
+        "the store's file has a new format now"
+    );
+    Ok(())
 }

@@ -7,9 +7,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::entry::{Class, Subject};
 use crate::history::Selector;
+use crate::query::Topics;
 
 /// How many a thread remembers; over that it begins anew.
 const REMEMBERED_MAX: usize = 65_536;
+
+/// Names looked at for one set of topics: a few milliseconds.
+const NAMES_MAX: usize = 10_000;
 
 /// The class lies in the two lowest bits, so that a row tells its class without a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +66,35 @@ pub(super) fn matching(
         }
     }
     Ok(matching)
+}
+
+/// The topics that `topics` accepts; `None` when there are too many names to look at, or when more than `limit` are
+/// accepted.
+pub(super) fn named(
+    connection: &Connection,
+    topics: &Topics,
+    limit: usize,
+) -> rusqlite::Result<Option<Vec<SubjectId>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, name FROM subject WHERE class = ? AND name >= ? ORDER BY name",
+    )?;
+    let mut rows = statement.query(params![Class::Topic as i64, topics.prefix])?;
+    let mut named = Vec::new();
+    let mut visited = 0;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(1)?.as_str()?;
+        if !name.starts_with(&topics.prefix) {
+            break;
+        }
+        visited += 1;
+        if topics.have(name) {
+            named.push(SubjectId(row.get(0)?));
+        }
+        if visited > NAMES_MAX || named.len() > limit {
+            return Ok(None);
+        }
+    }
+    Ok(Some(named))
 }
 
 /// Both directions, as far as a thread has met them. Numbers never change, so what is remembered stays true.

@@ -14,6 +14,7 @@ use super::rows::spent_at;
 #[derive(Debug)]
 pub(super) struct Sweep {
     by_subject: Vec<Gone>,
+    by_source: Vec<Gone>,
     by_identity: Vec<Gone>,
     window_ms: u64,
 }
@@ -22,28 +23,37 @@ impl Sweep {
     pub(super) fn begin(mut gone: Vec<Gone>, window_ms: u64) -> Self {
         let mut by_identity = gone.clone();
         by_identity.sort_unstable_by_key(|row| (bucket(row.position), signed(row.identity)));
+        let mut by_source = gone.clone();
+        by_source
+            .sort_unstable_by_key(|row| (bucket(row.position), signed(row.source), row.position));
         gone.sort_unstable_by_key(|row| (row.subject, row.position));
         Self {
             by_subject: gone,
+            by_source,
             by_identity,
             window_ms,
         }
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.by_subject.is_empty() && self.by_identity.is_empty()
+        self.by_subject.is_empty() && self.by_source.is_empty() && self.by_identity.is_empty()
     }
 
     /// Takes out up to `count`, from the end of the order, inside the caller's transaction.
     pub(super) fn slice(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
-        if self.by_subject.is_empty() {
-            let from = self.by_identity.len().saturating_sub(count);
-            remove_identities(connection, self.by_identity.drain(from..), self.window_ms)
+        if !self.by_subject.is_empty() {
+            remove_subjects(connection, last(&mut self.by_subject, count))
+        } else if !self.by_source.is_empty() {
+            remove_sources(connection, last(&mut self.by_source, count))
         } else {
-            let from = self.by_subject.len().saturating_sub(count);
-            remove_subjects(connection, self.by_subject.drain(from..))
+            let rows = last(&mut self.by_identity, count);
+            remove_identities(connection, rows, self.window_ms)
         }
     }
+}
+
+fn last(rows: &mut Vec<Gone>, count: usize) -> impl Iterator<Item = Gone> {
+    rows.drain(rows.len().saturating_sub(count)..)
 }
 
 fn remove_subjects(
@@ -59,6 +69,22 @@ fn remove_subjects(
         if row.priority >= URGENT_MIN {
             from_urgent.execute(params![row.subject.0, signed(row.position)])?;
         }
+    }
+    Ok(())
+}
+
+fn remove_sources(
+    connection: &Connection,
+    rows: impl Iterator<Item = Gone>,
+) -> rusqlite::Result<()> {
+    let mut from_sources = connection
+        .prepare_cached("DELETE FROM sources WHERE bucket = ? AND hash = ? AND pos = ?")?;
+    for row in rows {
+        from_sources.execute(params![
+            bucket(row.position),
+            signed(row.source),
+            signed(row.position)
+        ])?;
     }
     Ok(())
 }

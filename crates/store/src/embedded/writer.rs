@@ -128,8 +128,8 @@ impl Writer {
     fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
         let (subjects, merge) = (&mut self.subjects, self.merge.as_ref());
         let window_ms = self.options.idempotency_window.ms;
-        // Twice the rows that come, so that a merge is finished before the next one begins.
-        let insertions = (4 * batch.rows()).max(self.options.tuning.merge_slice_rows);
+        // Twice what the rows that come will need, so that a merge is finished before the next one begins.
+        let insertions = (6 * batch.rows()).max(self.options.tuning.merge_slice_rows);
         let slice_now = self.health == Health::Ok;
         let (rows, slice) = transact(&self.connection, &mut self.meta, |connection, meta| {
             let rows = batch.write(connection, meta, subjects, window_ms)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::entry::{Class, Entry, Position, Subject};
 use crate::history::Selector;
 use crate::options::PerClass;
+use crate::query::{Order, Query, Scope};
 use crate::trim::{self, Kept};
 
 type Identity = (Arc<str>, Arc<str>);
@@ -15,6 +16,7 @@ type Identity = (Arc<str>, Arc<str>);
 pub(super) struct Log {
     rows: BTreeMap<Position, Row>,
     by_subject: HashMap<Subject, BTreeSet<Position>>,
+    by_source: HashMap<Arc<str>, BTreeSet<Position>>,
     /// The newest entry of each identity.
     by_identity: HashMap<Identity, Position>,
     kept: PerClass<Kept>,
@@ -40,6 +42,10 @@ impl Log {
             .entry(entry.subject.clone())
             .or_default()
             .insert(entry.position);
+        self.by_source
+            .entry(entry.source.clone())
+            .or_default()
+            .insert(entry.position);
         self.by_identity.insert(identity(entry), entry.position);
         self.rows.insert(entry.position, row);
     }
@@ -55,6 +61,12 @@ impl Log {
         kept.bytes -= weight(&entry);
         if let Some(positions) = self.by_subject.get_mut(&entry.subject) {
             positions.remove(&position);
+        }
+        if let Some(positions) = self.by_source.get_mut(&entry.source) {
+            positions.remove(&position);
+            if positions.is_empty() {
+                self.by_source.remove(&entry.source);
+            }
         }
         let identity = identity(&entry);
         if self.by_identity.get(&identity) == Some(&position) {
@@ -131,6 +143,57 @@ impl Log {
         )
     }
 
+    /// The positions after one and up to another that a query has to look at, in its order, `limit` of them.
+    pub(super) fn candidates(
+        &self,
+        query: &Query,
+        (after, upto): (Position, Position),
+        limit: usize,
+    ) -> Vec<Position> {
+        if after >= upto {
+            return Vec::new();
+        }
+        let range = (Bound::Excluded(after), Bound::Included(upto));
+        let some = |positions: &mut dyn DoubleEndedIterator<Item = Position>| -> Vec<Position> {
+            match query.order {
+                Order::Ascending => positions.take(limit).collect(),
+                Order::Descending => positions.rev().take(limit).collect(),
+            }
+        };
+        let of = |positions: &BTreeSet<Position>| some(&mut positions.range(range).copied());
+        let mut candidates = match (&query.source, &query.scope) {
+            (Some(source), _) => self.by_source.get(source).map(of).unwrap_or_default(),
+            (None, Scope::Of { .. }) => {
+                let selected = |(subject, _): &(&Subject, _)| query.scope.has(subject);
+                let indexes = self.by_subject.iter().filter(selected);
+                indexes.flat_map(|(_, positions)| of(positions)).collect()
+            }
+            (None, Scope::Everything) => some(&mut self.rows.range(range).map(|(p, _)| *p)),
+        };
+        candidates.sort_unstable();
+        if query.order == Order::Descending {
+            candidates.reverse();
+        }
+        candidates.truncate(limit);
+        candidates
+    }
+
+    /// The newest position stored before a time, also if it was removed since.
+    pub(super) fn position_before(&self, time_ms: u64) -> Position {
+        let kept = self
+            .after(Position::ZERO)
+            .rev()
+            .find(|entry| entry.stored_at < time_ms);
+        let (removed, removed_at) = self.removed;
+        let removed = if removed_at < time_ms {
+            removed
+        } else {
+            Position::ZERO
+        };
+        kept.map_or(Position::ZERO, |entry| entry.position)
+            .max(removed)
+    }
+
     pub(super) fn locate(&self, source: &str, id: &str) -> Option<Arc<Entry>> {
         let position = self.by_identity.get(&(source.into(), id.into()))?;
         self.rows.get(position).map(|row| row.entry.clone())
@@ -155,11 +218,6 @@ impl Log {
             .iter()
             .filter(|(subject, _)| subject.class() == class && selects(selector, subject));
         selected.map(|(_, &position)| position).max()
-    }
-
-    /// The newest removed entry: position and time.
-    pub(super) fn removed(&self) -> (Position, u64) {
-        self.removed
     }
 }
 

@@ -10,6 +10,7 @@ use crate::entry::{Class, Entry, Position};
 use crate::error::ReadError;
 use crate::history::{History, Lost, Page, Selector, Slice, Urgent};
 use crate::options::PerClass;
+use crate::query::{Found, Order, Query};
 use crate::trim::is_expired;
 
 /// Reads a store in memory.
@@ -58,6 +59,11 @@ impl History for Reader {
             page.entries.push(entry);
         }
         Ok(page)
+    }
+
+    fn find(&mut self, query: &Query) -> Result<Found, ReadError> {
+        let (now, state) = self.snapshot();
+        Ok(find(&state, query, now))
     }
 
     fn newest(&mut self, selector: &Selector, limit: usize) -> Result<Vec<Position>, ReadError> {
@@ -123,21 +129,7 @@ impl History for Reader {
     }
 
     fn position_before(&mut self, time_ms: u64) -> Result<Position, ReadError> {
-        let state = self.shared.state();
-        let kept = state
-            .log
-            .after(Position::ZERO)
-            .rev()
-            .find(|entry| entry.stored_at < time_ms);
-        let (removed, removed_at) = state.log.removed();
-        let removed = if removed_at < time_ms {
-            removed
-        } else {
-            Position::ZERO
-        };
-        Ok(kept
-            .map_or(Position::ZERO, |entry| entry.position)
-            .max(removed))
+        Ok(self.shared.state().log.position_before(time_ms))
     }
 
     fn locate(&mut self, source: &str, id: &str) -> Result<Option<Arc<Entry>>, ReadError> {
@@ -162,6 +154,49 @@ impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").finish_non_exhaustive()
     }
+}
+
+fn find(state: &State, query: &Query, now: u64) -> Found {
+    let stored_before = |time_ms| state.log.position_before(time_ms);
+    let mut after = query.since.map_or(Position::ZERO, stored_before);
+    let mut upto = query.until.map_or(state.last(), stored_before);
+    match (query.order, query.after) {
+        (Order::Ascending, Some(position)) => after = after.max(position),
+        (Order::Descending, Some(position)) => {
+            upto = upto.min(Position(position.0.saturating_sub(1)));
+        }
+        (_, None) => {}
+    }
+    let rows_max = query.rows_max.max(1);
+    let candidates = state.log.candidates(query, (after, upto), rows_max);
+    let more = candidates.len() == rows_max;
+    let mut found = Found {
+        entries: Vec::new(),
+        next: candidates.last().copied().filter(|_| more),
+    };
+    let (mut bytes, mut passed) = (0, None);
+    for position in candidates {
+        let row = state.log.row(position);
+        if let Some(entry) = row.map(|row| &row.entry).filter(|e| meets(e, query, now)) {
+            bytes += entry.body.len();
+            let full = found.entries.len() == query.limit.max(1) || bytes > query.bytes_max;
+            if full && !found.entries.is_empty() {
+                found.next = passed;
+                break;
+            }
+            found.entries.push(entry.clone());
+        }
+        passed = Some(position);
+    }
+    found
+}
+
+fn meets(entry: &Entry, query: &Query, now: u64) -> bool {
+    query.scope.has(&entry.subject)
+        && query.source.as_ref().is_none_or(|s| *s == entry.source)
+        && (query.kinds.is_empty() || query.kinds.contains(&entry.kind))
+        && (query.reader.is_none() || query.reader != entry.exclude)
+        && !is_expired(entry.expires_at, now)
 }
 
 fn lost_after(state: &State, selector: &Selector, after: Position) -> Option<Lost> {

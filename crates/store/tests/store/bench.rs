@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tempfile::TempDir;
 use tidings_store::{
-    Appended, Clock, Durability, Entry, Follower, Options, Position, Reader, Record, Selector,
-    Slice, Store, Subject, Tuning,
+    Appended, Clock, Durability, Entry, Follower, Options, Order, Position, Query, Reader, Record,
+    Scope, Selector, Slice, Store, Subject, Topics, Tuning,
 };
 
 /// Makes a test of each claim for each backend. A claim is an async function of a [`Backend`].
@@ -195,8 +195,35 @@ pub(crate) fn filter(accepts: impl Fn(&Subject) -> bool + Send + Sync + 'static)
     }
 }
 
+pub(crate) fn topics(
+    prefix: &str,
+    accepts: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> Topics {
+    Topics {
+        prefix: prefix.into(),
+        accepts: Arc::new(accepts),
+    }
+}
+
 pub(crate) fn everything() -> Selector {
     filter(|_| true)
+}
+
+/// A query that finds everything.
+pub(crate) fn anything() -> Query {
+    Query {
+        scope: Scope::Everything,
+        source: None,
+        kinds: Vec::new(),
+        reader: None,
+        since: None,
+        until: None,
+        after: None,
+        order: Order::Ascending,
+        limit: 1000,
+        bytes_max: usize::MAX,
+        rows_max: 10_000,
+    }
 }
 
 /// A record of source "source" whose fingerprint and body follow from its id.

@@ -6,6 +6,7 @@ mod cells;
 mod commit;
 mod crash;
 mod duplicates;
+mod find;
 mod loss;
 mod model;
 mod order;

@@ -246,7 +246,10 @@ async fn a_selector_may_ask_for_expired_entries_too(backend: Backend) {
             expired: true,
             ..selector.clone()
         };
-        assert_eq!(bench.ids_after(&all, Position::ZERO).await, ["gone", "kept"]);
+        assert_eq!(
+            bench.ids_after(&all, Position::ZERO).await,
+            ["gone", "kept"]
+        );
         assert_eq!(bench.ids_after(&selector, Position::ZERO).await, ["kept"]);
     }
 }

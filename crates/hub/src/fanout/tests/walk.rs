@@ -255,7 +255,9 @@ impl Walk {
         };
         client.last_id.clear();
         let id = client.id.clone();
-        let acked = self.world.ask(move |reader| acks::stored(reader, &id, None));
+        let acked = self
+            .world
+            .ask(move |reader| acks::stored(reader, &id, None));
         let (received_before, gaps_before) = (client.received.len(), client.gaps_from.len());
         let shared = self.shared_start(number, since);
         let Stream { client, chain } = &mut self.streams[number];

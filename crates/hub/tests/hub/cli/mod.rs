@@ -2,6 +2,7 @@
 
 mod config;
 mod feed;
+mod folder;
 mod help;
 mod process;
 mod round_trip;

@@ -215,3 +215,40 @@ fn a_gap_is_told() {
         .until("gap: some messages were removed before they could be sent here");
     assert!(away.out.next().expect("a line").ends_with(": newest"));
 }
+
+#[test]
+fn what_a_subscriber_acknowledged_does_not_come_again_and_its_sender_is_told() {
+    let hub = Hub::start();
+    let mut bob = hub.subscriber(&["--client-id", "bob", "--json"]);
+    let mut alice = hub.subscriber(&["--client-id", "alice", "--ack", "--json"]);
+    let ask = |id: &str| {
+        let arguments = [
+            "publish",
+            "hi",
+            "--id",
+            id,
+            "--to",
+            "alice",
+            "--source",
+            "bob",
+            "--require-ack",
+        ];
+        succeeds(&mut hub.command(&arguments));
+    };
+    ask("first");
+    let line = parsed(&alice.out.next().expect("a line"));
+    assert_eq!(
+        (&line["id"], &line["requireAck"]),
+        (&json!("first"), &json!(true))
+    );
+    for status in ["delivered", "acknowledged"] {
+        let receipt = parsed(&bob.out.next().expect("a receipt"));
+        assert_eq!(receipt["payload"]["status"], status);
+        assert_eq!(receipt["payload"]["messageId"], "first");
+    }
+    drop(alice);
+    ask("second");
+    let mut alice = hub.subscriber(&["--client-id", "alice", "--ack", "--json"]);
+    let line = parsed(&alice.out.next().expect("a line"));
+    assert_eq!(line["id"], "second");
+}

@@ -9,7 +9,7 @@ use super::super::meta::{Meta, signed, unsigned};
 use super::super::open::sqlite_error;
 use super::super::reader::Snapshot;
 use super::super::recent::URGENT_MIN;
-use super::super::rows::{self, Scanned, identity_hash};
+use super::super::rows::{self, Scanned, identity_hash, source_hash};
 use super::super::subjects::SubjectId;
 use crate::entry::{Class, Entry};
 use crate::error::OpenError;
@@ -65,7 +65,10 @@ fn read(connection: &Connection, checkup: &mut Checkup) -> rusqlite::Result<()> 
     structure(snapshot.connection, checkup)?;
     let meta = Meta::load(snapshot.connection)?;
     let counted = entries(snapshot.connection, &meta, checkup)?;
-    for class in Class::ALL {
+    // A damaged entry does not say for sure what it counted for.
+    let classes = Class::ALL.into_iter().filter(|_| counted.is_some());
+    let counted = counted.unwrap_or_default();
+    for class in classes {
         let (noted, counted) = (&meta.classes[class], counted[class]);
         if (noted.count, noted.bytes) != (counted.entries, counted.bytes) {
             checkup.fault(format!(
@@ -97,17 +100,19 @@ struct Counted {
     bytes: u64,
 }
 
+/// What the entries count up to; `None` when some of them are damaged.
 fn entries(
     connection: &Connection,
     meta: &Meta,
     checkup: &mut Checkup,
-) -> rusqlite::Result<PerClass<Counted>> {
+) -> rusqlite::Result<Option<PerClass<Counted>>> {
     let mut indexes = Indexes::new(connection)?;
     let mut counted = PerClass::<Counted>::default();
-    let mut stored_at = 0;
+    let (mut stored_at, mut all_intact) = (0, true);
     rows::scan(connection, |position, scanned| {
         checkup.entries += 1;
         let Some(Scanned { entry, subject }) = scanned else {
+            all_intact = false;
             checkup.fault(format!("the entry at position {position} is damaged"));
             return Ok(());
         };
@@ -135,13 +140,15 @@ fn entries(
         }
         Ok(())
     })?;
-    Ok(counted)
+    Ok(all_intact.then_some(counted))
 }
 
 /// Look-ups in the tables that are derived from the log. That they name entries that are gone is no fault: a trim that was
 /// cut short leaves such names, and readers pass over them.
 struct Indexes<'c> {
     by_subject: CachedStatement<'c>,
+    /// `None` in a file of format 1.
+    by_source: Option<CachedStatement<'c>>,
     by_identity: CachedStatement<'c>,
     urgent: CachedStatement<'c>,
     scratch: Vec<u8>,
@@ -156,6 +163,13 @@ impl<'c> Indexes<'c> {
         };
         Ok(Self {
             by_subject: prepare("idx")?,
+            by_source: if connection.table_exists(None, "sources")? {
+                Some(connection.prepare_cached(
+                    "SELECT 1 FROM sources WHERE bucket = ? AND hash = ? AND pos = ?",
+                )?)
+            } else {
+                None
+            },
             by_identity: connection
                 .prepare_cached("SELECT 1 FROM ids WHERE bucket = ? AND hash = ? AND pos = ?")?,
             urgent: prepare("urgent")?,
@@ -172,8 +186,14 @@ impl<'c> Indexes<'c> {
         if !self.by_subject.exists(params![subject.0, position])? {
             return Ok(Some("of subjects"));
         }
-        let identity = identity_hash(&mut self.scratch, &entry.source, &entry.id);
         let bucket = bucket(entry.position.0);
+        let source = signed(source_hash(&entry.source));
+        if let Some(by_source) = &mut self.by_source
+            && !by_source.exists(params![bucket, source, position])?
+        {
+            return Ok(Some("of sources"));
+        }
+        let identity = identity_hash(&mut self.scratch, &entry.source, &entry.id);
         if !self
             .by_identity
             .exists(params![bucket, signed(identity), position])?

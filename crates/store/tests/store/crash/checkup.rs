@@ -76,6 +76,10 @@ async fn every_kind_of_damage_is_found_and_named() {
             "position 100 is not in the index of subjects",
         ),
         (
+            "DELETE FROM sources WHERE pos = 100",
+            "position 100 is not in the index of sources",
+        ),
+        (
             "DELETE FROM ids WHERE pos = 100",
             "position 100 is not in the index of identities",
         ),
@@ -147,7 +151,7 @@ async fn a_survey_tells_what_the_store_tells() {
         );
     }
     assert_eq!(survey.last, Position(120));
-    assert_eq!((survey.format, survey.epochs), (1, 1));
+    assert_eq!((survey.format, survey.epochs), (2, 1));
     assert_eq!((survey.subjects, survey.cells), (2, 0));
     let epoch = survey.epoch.expect("it was open once");
     assert_eq!(store.lineage_end(&epoch), Some(survey.last));

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tidings_store::{
-    Appended, Class, Clock, Entry, Expect, Lost, Options, Position, Put, Record, Store, Subject,
+    Appended, Class, Clock, Entry, Expect, Lost, Options, Position, Put, Query, Record, Store,
+    Subject,
 };
 
 use super::folder::{self, DATABASE};
-use crate::bench::{client, everything, exact, ids, record, records, stored, topic, whole};
+use crate::bench::{
+    anything, client, everything, exact, ids, record, records, stored, topic, whole,
+};
 
 /// Set once, when a format is new: the test then writes its fixture before it reads it.
 const WRITE: &str = "TIDINGS_STORE_WRITE_FIXTURE";
@@ -75,10 +78,19 @@ async fn write(dir: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_of_format_1_opens_with_all_it_holds() {
-    let fixture = fixture(1);
+    opens_with_all_it_holds(&fixture(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_of_format_2_opens_with_all_it_holds() {
+    let fixture = fixture(2);
     if std::env::var_os(WRITE).is_some() {
         write(&fixture).await;
     }
+    opens_with_all_it_holds(&fixture).await;
+}
+
+async fn opens_with_all_it_holds(fixture: &Path) {
     let work = TempDir::new().expect("a folder can be made");
     fs::copy(fixture.join(DATABASE), work.path().join(DATABASE)).expect("the fixture is there");
     let epoch = fs::read_to_string(fixture.join(EPOCH)).expect("the fixture is there");
@@ -90,6 +102,8 @@ async fn a_file_of_format_1_opens_with_all_it_holds() {
     assert_eq!(ids(&entries), ["letter", "all", "97", "98", "99", "last"]);
     assert_eq!(entries[5].position, last);
     is_the_letter(&entries[0]);
+    assert_eq!(from(&store, "sender").await, ["letter"]);
+    assert_eq!(from(&store, "source").await, ids(&entries[1..]));
 
     let lost = store
         .reading(|reader| reader.lost_after(&exact([topic("news")]), Position::ZERO))
@@ -123,6 +137,18 @@ async fn all(store: &Store) -> Vec<Arc<Entry>> {
     read.expect("the store reads")
         .expect("the read succeeds")
         .entries
+}
+
+async fn from(store: &Store, source: &str) -> Vec<String> {
+    let query = Query {
+        source: Some(source.into()),
+        ..anything()
+    };
+    let found = store.reading(move |reader| reader.find(&query)).await;
+    ids(&found
+        .expect("the store reads")
+        .expect("the read succeeds")
+        .entries)
 }
 
 fn is_the_letter(entry: &Entry) {

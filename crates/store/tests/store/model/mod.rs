@@ -6,7 +6,7 @@ mod steps;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tidings_store::{
-    Class, IdempotencyWindow, Options, PerClass, Position, Selector, Slice, Store,
+    Class, IdempotencyWindow, Options, Order, PerClass, Position, Query, Selector, Slice, Store,
 };
 
 use self::naive::{Naive, RETENTION, WINDOW_MS};
@@ -70,7 +70,7 @@ async fn compare(backend: Backend, steps: Vec<Step>) -> Result<(), TestCaseError
                     naive.forget_removed();
                 }
             }
-            Step::Ask(question) => ask(&bench, &naive, question).await?,
+            Step::Ask(question) => ask(&bench, &naive, *question).await?,
         }
         same_state(&bench.store, &naive)?;
     }
@@ -99,6 +99,7 @@ async fn ask(bench: &Bench, naive: &Naive, question: Question) -> Result<(), Tes
         limit,
         bytes_max,
         priority_min,
+        query,
     } = question;
     let now = bench.clock.now();
     let (after, upto) = (naive.position(from), naive.position(to));
@@ -109,6 +110,7 @@ async fn ask(bench: &Bench, naive: &Naive, question: Question) -> Result<(), Tes
         rows_max: limit,
     };
     let asked = selector.clone();
+    find(bench, naive, query, (from, to)).await?;
     let (page, newest, urgent, lost) = bench
         .read(move |reader| {
             (
@@ -148,6 +150,42 @@ async fn ask(bench: &Bench, naive: &Naive, question: Question) -> Result<(), Tes
     );
 
     same_loss(naive, &selector, after, lost)
+}
+
+/// All pages together hold what the model has, and each ends where it says.
+async fn find(
+    bench: &Bench,
+    naive: &Naive,
+    mut query: Query,
+    (from, to): (usize, usize),
+) -> Result<(), TestCaseError> {
+    query.since = query.since.map(|_| naive.stored_at(from));
+    query.until = query.until.map(|_| naive.stored_at(to));
+    let expected = positions(&naive.find(&query, bench.clock.now()));
+    let mut found = Vec::new();
+    loop {
+        let asked = query.clone();
+        let page = bench
+            .read(move |reader| reader.find(&asked).expect("the read succeeds"))
+            .await;
+        prop_assert!(page.entries.len() <= query.limit);
+        found.extend(page.entries.iter().map(|entry| entry.position));
+        let Some(next) = page.next else {
+            break;
+        };
+        if let Some(before) = query.after {
+            let on = match query.order {
+                Order::Ascending => next > before,
+                Order::Descending => next < before,
+            };
+            prop_assert!(on, "{:?} after {:?} is no progress", next, before);
+        }
+        let expected = Naive::count_until(&expected, next, query.order);
+        prop_assert_eq!(found.len(), expected, "found up to {:?}", next);
+        query.after = Some(next);
+    }
+    prop_assert_eq!(found, expected);
+    Ok(())
 }
 
 fn same_loss(

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use tidings_store::{
-    AppendError, Appended, Bounds, Class, Keep, PerClass, Position, Record, Retention, Selector,
-    Subject,
+    AppendError, Appended, Bounds, Class, Keep, Order, PerClass, Position, Query, Record,
+    Retention, Scope, Selector, Subject,
 };
 
 pub(super) const WINDOW_MS: u64 = 500;
@@ -38,6 +38,9 @@ pub(super) struct Naive {
 pub(super) struct Stored {
     pub(super) position: Position,
     pub(super) priority: u8,
+    source: String,
+    kind: u8,
+    exclude: Option<String>,
     subject: Subject,
     id: String,
     fingerprint: u128,
@@ -174,6 +177,53 @@ impl Naive {
             .collect()
     }
 
+    pub(super) fn find(&self, query: &Query, now: u64) -> Vec<&Stored> {
+        let selects = |entry: &&Stored| match &query.scope {
+            Scope::Everything => true,
+            Scope::Of { subjects, topics } => {
+                let named = |name: &str| {
+                    let has = |t: &tidings_store::Topics| {
+                        name.starts_with(&t.prefix) && (t.accepts)(name)
+                    };
+                    topics.iter().any(has)
+                };
+                subjects.contains(&entry.subject)
+                    || matches!(&entry.subject, Subject::Topic(name) if named(name))
+            }
+        };
+        let mut found: Vec<&Stored> = self
+            .kept()
+            .filter(|entry| !entry.is_expired(now))
+            .filter(selects)
+            .filter(|entry| query.source.as_deref().is_none_or(|s| s == entry.source))
+            .filter(|entry| query.kinds.is_empty() || query.kinds.contains(&entry.kind))
+            .filter(|entry| {
+                query.reader.is_none() || query.reader.as_deref() != entry.exclude.as_deref()
+            })
+            .filter(|entry| query.since.is_none_or(|since| entry.stored_at >= since))
+            .filter(|entry| query.until.is_none_or(|until| entry.stored_at < until))
+            .collect();
+        if query.order == Order::Descending {
+            found.reverse();
+        }
+        found
+    }
+
+    /// How many of the positions come no later than another one.
+    pub(super) fn count_until(positions: &[Position], end: Position, order: Order) -> usize {
+        let passed = |position: &&Position| match order {
+            Order::Ascending => **position <= end,
+            Order::Descending => **position >= end,
+        };
+        positions.iter().filter(passed).count()
+    }
+
+    /// The time at some sixteenths of everything ever stored.
+    pub(super) fn stored_at(&self, sixteenths: usize) -> u64 {
+        let index = self.stored.len() * sixteenths / 16;
+        self.stored.get(index).map_or(0, |entry| entry.stored_at)
+    }
+
     pub(super) fn count(&self, class: Class) -> u64 {
         self.kept()
             .filter(|entry| entry.subject.class() == class)
@@ -209,6 +259,9 @@ impl Stored {
         Self {
             position,
             priority: record.priority,
+            source: record.source.to_string(),
+            kind: record.kind,
+            exclude: record.exclude.as_deref().map(str::to_owned),
             subject: record.subject.clone(),
             id: record.id.to_string(),
             fingerprint: record.fingerprint,
