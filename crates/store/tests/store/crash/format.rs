@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tidings_store::{
-    Appended, Class, Clock, Entry, Expect, Lost, Options, Position, Put, Query, Record, Store,
-    Subject,
+    Appended, Class, Clock, Entry, Expect, Folder, Lost, Options, Position, Put, Query, Record,
+    Store, Subject,
 };
 
 use super::folder::{self, DATABASE};
@@ -166,6 +166,34 @@ fn is_the_letter(entry: &Entry) {
         (letter.kind, letter.priority, &letter.exclude)
     );
     assert_eq!(entry.body, letter.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_backup_of_an_earlier_format_is_restored_and_upgraded_at_the_next_open() {
+    let (place, elsewhere) = (TempDir::new(), TempDir::new());
+    let (place, elsewhere) = (
+        place.expect("a folder can be made"),
+        elsewhere.expect("a folder can be made"),
+    );
+    let backup = place.path().join("backup");
+    fs::copy(fixture(1).join(DATABASE), &backup).expect("the fixture is there");
+    let folder = Folder::new(elsewhere.path());
+    let survey = folder
+        .restore(&backup, false)
+        .expect("the restore succeeds");
+    assert_eq!(survey.format, 1);
+    folder.vacuum().expect("the vacuum succeeds");
+    assert_eq!(folder.survey().expect("a survey").format, 1);
+
+    let store = open(elsewhere.path());
+    assert_eq!(store.bounds().last, survey.last);
+    assert_eq!(
+        ids(&all(&store).await),
+        ["letter", "all", "97", "98", "99", "last"]
+    );
+    store.close();
+    assert!(folder.survey().expect("a survey").format > 1);
+    assert!(folder.check().expect("it can be checked").is_sound());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
