@@ -11,19 +11,20 @@ use tidings_protocol::Epoch;
 use tidings_store::{Class, Follower, Health, OpenError, ReadError, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::auth::{Auth, WeakSecret};
-use crate::config::Config;
-use crate::fanout::{self, Clock, Dispatcher, Fanout, Settings};
-use crate::http::{self, Listener, Server};
+use crate::config::{Changes, Config};
+use crate::fanout::{self, Clock, Dispatcher, Fanout, Settings, Timing};
+use crate::http::{self, Listener, Origins, Server};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::receipts::{self, Inbox, Receipts};
 
 /// What every request handler gets.
 #[derive(Debug)]
 pub struct Hub {
-    pub(crate) config: Config,
+    live: Live,
     pub(crate) store: Store,
     pub(crate) fanout: Fanout,
     pub(crate) receipts: Receipts,
@@ -120,7 +121,7 @@ impl Hub {
             .expect("the store makes epochs of the form that cursors have");
         let draining = AtomicBool::new(false);
         let hub = Arc::new(Self {
-            config,
+            live: Live::new(config),
             store,
             fanout,
             receipts,
@@ -139,6 +140,16 @@ impl Hub {
             caretaker,
             failed,
         })
+    }
+
+    /// What the hub runs with at this moment.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.live.config()
+    }
+
+    /// From where the hub may be called at this moment.
+    pub(crate) fn origins(&self) -> Arc<Origins> {
+        self.live.origins()
     }
 
     /// Milliseconds since 1970.
@@ -160,6 +171,22 @@ impl Running {
         self.address
     }
 
+    /// Takes over what can change while the hub runs; the answer names it, and what waits for the next start.
+    pub fn reload(&self, new: &Config) -> Changes {
+        let (config, changes) = self.hub.config().reloaded(new);
+        self.hub.fanout.retime(Timing::new(&config.sse));
+        self.hub.store.set_retention(config.store.retention());
+        // Last, because a trim follows from it.
+        self.hub.live.set(config);
+        changes
+    }
+
+    /// What it runs with at this moment.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.hub.config()
+    }
+
     /// Completes when the store has failed: nothing more is accepted, and the process should end and start again.
     pub async fn failed(&self) {
         let mut failed = self.failed.clone();
@@ -178,9 +205,10 @@ impl Running {
             ..
         } = self;
         hub.draining.store(true, Ordering::Relaxed);
-        let drain = Duration::from_millis(hub.config.server.drain_ms);
+        let drain_ms = hub.config().server.drain_ms;
+        let drain = Duration::from_millis(drain_ms);
         tracing::info!(streams = hub.fanout.connections().len(), ?drain, "draining");
-        hub.fanout.drain(hub.config.server.drain_ms);
+        hub.fanout.drain(drain_ms);
         if timeout(drain + GRACE, hub.fanout.emptied()).await.is_err() {
             tracing::info!("streams that took nothing were cut");
         }
@@ -207,10 +235,17 @@ async fn open_store(
         .map_err(|source| StartError::Store { dir, source })
 }
 
+/// When to run retention: now, and then as often as is configured.
+fn trims(hub: &Hub) -> Interval {
+    let mut trim = interval(Duration::from_millis(hub.config().store.trim_every_ms));
+    trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    trim
+}
+
 /// Runs retention, and watches the store.
 async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
-    let mut trim = interval(Duration::from_millis(hub.config.store.trim_every_ms));
-    trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reloads = hub.live.reloads();
+    let mut trim = trims(&hub);
     let mut look = interval(HEALTH_EVERY);
     loop {
         tokio::select! {
@@ -221,6 +256,7 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
                 }
                 Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
             },
+            () = reloads.next() => trim = trims(&hub),
             _ = look.tick() => {
                 if hub.store.health() == Health::Failed || hub.fanout.has_failed() {
                     fail.send_replace(true);

@@ -8,6 +8,7 @@ mod fanout;
 mod http;
 mod hub;
 mod kind;
+mod live;
 mod logging;
 mod memory;
 mod metrics;

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::cells::Revision;
 use crate::entry::{Appended, Class, Position, Record};
 use crate::error::{AppendError, TrimError};
+use crate::options::Retention;
 use crate::reader::Reader;
 use crate::stats::{Bounds, Health, Promise, Stats, Trimmed};
 
@@ -37,6 +38,9 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// Each class loses its oldest entries until the rest is within its bounds. Nothing goes by age while wall and
     /// monotonic clock disagree. Appends go on meanwhile.
     fn trim(&self) -> impl Future<Output = Result<Trimmed, TrimError>> + Send;
+
+    /// What trims that begin from now on keep.
+    fn set_retention(&self, retention: Retention);
 
     /// What is kept; never touches the disk.
     fn bounds(&self) -> Bounds;

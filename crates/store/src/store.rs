@@ -10,7 +10,7 @@ use crate::entry::{Appended, Class, Follower, Position, Record};
 use crate::error::{AppendError, CommitError, OpenError, ReadError, TrimError};
 use crate::journal::{Committed, Journal};
 use crate::memory::Memory;
-use crate::options::Options;
+use crate::options::{Options, Retention};
 use crate::reader::Reader;
 use crate::stats::{Bounds, Health, Promise, Stats, Trimmed};
 
@@ -56,6 +56,11 @@ impl Store {
     /// See [`Journal::trim`].
     pub async fn trim(&self) -> Result<Trimmed, TrimError> {
         each!(self, store => store.trim().await)
+    }
+
+    /// See [`Journal::set_retention`].
+    pub fn set_retention(&self, retention: Retention) {
+        each!(self, store => store.set_retention(retention));
     }
 
     /// See [`Journal::bounds`].

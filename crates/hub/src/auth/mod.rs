@@ -36,10 +36,6 @@ impl Auth {
         })
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.keys.is_none()
-    }
-
     /// `token_parameter` is the query's `token`; the header is used when both are there.
     pub(crate) fn identify(
         &self,

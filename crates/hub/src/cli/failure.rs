@@ -15,15 +15,23 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// What happened, in words.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::OutputClosed => "",
+            Self::Failed(text) | Self::Usage(text) | Self::Refused(text) => text,
+        }
+    }
+
     /// Says on standard error what happened, and gives the exit code.
     pub(super) fn report(&self) -> ExitCode {
-        let (code, text) = match self {
+        let code = match self {
             Self::OutputClosed => return ExitCode::SUCCESS,
-            Self::Failed(text) => (1, text),
-            Self::Usage(text) => (2, text),
-            Self::Refused(text) => (3, text),
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
         };
-        say(text);
+        say(self.text());
         ExitCode::from(code)
     }
 }

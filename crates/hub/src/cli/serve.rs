@@ -7,13 +7,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::failure::Failure;
 use super::settings::Args;
 use super::text::chain;
-use crate::config::Config;
-use crate::hub::Hub;
-use crate::{logging, memory};
+use crate::config::{Changes, Config};
+use crate::hub::{Hub, Running};
+use crate::logging::{self, Level};
+use crate::memory;
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let loaded = args.load()?;
-    logging::start(&loaded.config.log);
+    let loaded = args.clone().load()?;
+    let level = logging::start(&loaded.config.log);
     for variable in &loaded.unknown_env {
         tracing::warn!(
             variable,
@@ -23,14 +24,14 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     memory::keep_in_one_arena();
     let runtime = tokio::runtime::Runtime::new();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
-    let ended = runtime.block_on(serve(loaded.config));
+    let ended = runtime.block_on(serve(loaded.config, &args, &level));
     // After a second signal nothing is waited for.
     runtime.shutdown_background();
     ended
 }
 
 /// Runs the hub until a signal asks it to stop or its store fails.
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, args: &Args, level: &Level) -> Result<(), Failure> {
     // Before anything is open, so that a signal during the start is not the end without a drain.
     let mut signals = Signals::new()?;
     let (data, open) = (config.server.data.clone(), config.is_open());
@@ -39,19 +40,56 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(chain(&error)))?;
     // Nobody may be reading; the hub runs all the same.
     let _ = std::io::stdout().write_all(greeting(running.address(), &data, open).as_bytes());
-    tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "stopping; a second signal stops at once"),
-        () = running.failed() => {
-            return Err(Failure::Failed("the store failed; see the log".to_owned()));
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Reload => reload(args, &running, level),
+                Asked::Stop(signal) => {
+                    tracing::info!(signal, "stopping; a second signal stops at once");
+                    break;
+                }
+            },
+            () = running.failed() => {
+                return Err(Failure::Failed("the store failed; see the log".to_owned()));
+            }
         }
     }
     tokio::select! {
         () = running.drain() => Ok(()),
-        name = signals.next() => Err(Failure::Failed(format!("stopped at once by a second {name}"))),
+        name = signals.stop() => Err(Failure::Failed(format!("stopped at once by a second {name}"))),
     }
 }
 
+/// Reads the configuration again, from where it was read at the start. One with an error changes nothing.
+fn reload(args: &Args, running: &Running, level: &Level) {
+    let loaded = match args.clone().load() {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            for refusal in failure.text().lines() {
+                tracing::error!("the configuration stays as it was: {refusal}");
+            }
+            return;
+        }
+    };
+    let Changes { taken, waiting } = running.reload(&loaded.config);
+    level.set(&running.config().log.level);
+    if !waiting.is_empty() {
+        let settings = waiting.join(", ");
+        tracing::warn!(settings, "these settings change only with a restart");
+    }
+    let settings = taken.join(", ");
+    tracing::info!(settings, "the configuration was read again");
+}
+
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    /// By the signal of that name.
+    Stop(&'static str),
+}
+
 struct Signals {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -63,15 +101,26 @@ impl Signals {
                 .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))
         };
         Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+        }
+    }
+
+    /// The next one that asks for an end.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Asked::Stop(signal) = self.next().await {
+                return signal;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::text::chain;
 use crate::config::{Config, Flag, Inputs, Loaded};
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// Address and port to listen on [default: 127.0.0.1:8080] [env: TIDINGS_SERVER_LISTEN]
     #[arg(long, value_name = "ADDR")]

@@ -11,12 +11,14 @@ const EXAMPLE_HEAD: &str = "\
 #
 # Every setting is optional and stands here, commented out, with its default and the environment variable that sets it too.
 # Flags win over the environment, the environment wins over this file.
-# `tidings config print` shows what holds and where it came from.
+# `tidings config print --origin` shows what holds and where it came from.
+# SIGHUP makes a running hub read it again; settings that say so change then, the others with the next start.
 ";
 
 impl Loaded {
-    /// TOML that gives the same configuration again (but for secrets, which are never shown).
-    pub fn print(&self) -> String {
+    /// TOML that gives the same configuration again (but for secrets, which are never shown), on request with the place
+    /// that each value comes from.
+    pub fn print(&self, with_origins: bool) -> String {
         let mut text = String::new();
         for section in self.config.sections() {
             let _ = writeln!(text, "{}[{}]", separator(&text), section.name);
@@ -24,7 +26,10 @@ impl Loaded {
                 let key = format!("{}.{}", section.name, entry.key);
                 let origin = self.origins.get(&key).unwrap_or(&Origin::Default);
                 let _ = match &entry.value {
-                    Some(value) => writeln!(text, "{} = {value}  # {origin}", entry.key),
+                    Some(value) if with_origins => {
+                        writeln!(text, "{} = {value}  # {origin}", entry.key)
+                    }
+                    Some(value) => writeln!(text, "{} = {value}", entry.key),
                     None => writeln!(text, "# {} is not set", entry.key),
                 };
             }
@@ -32,6 +37,8 @@ impl Loaded {
         text
     }
 }
+
+const LIVE: &str = "# Changes on SIGHUP.\n";
 
 /// The text of `tidings.example.toml`.
 pub fn example() -> String {
@@ -46,10 +53,16 @@ pub fn example() -> String {
 }
 
 fn example_entry(section: &Section, entry: &Entry) -> String {
-    let Entry { key, docs, value } = entry;
+    let Entry {
+        key,
+        docs,
+        live,
+        value,
+    } = entry;
+    let live = if *live { LIVE } else { "" };
     let value = value.as_deref().unwrap_or("\"...\"");
     let variable = env_name(&format!("{}.{key}", section.name));
-    format!("\n{}# {variable}\n#{key} = {value}\n", comment(docs))
+    format!("\n{}{live}# {variable}\n#{key} = {value}\n", comment(docs))
 }
 
 fn comment(docs: &[&str]) -> String {

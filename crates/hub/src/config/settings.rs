@@ -7,6 +7,7 @@ use tidings_protocol::limits;
 
 use super::defaults;
 use super::layers::Given;
+use super::reload::Changes;
 use super::rules::{
     any, at_least, at_most, filter, hosts, not_empty, origins, secret_length, within,
     zero_or_within,
@@ -40,6 +41,18 @@ impl Config {
         }
     }
 
+    /// Takes over from `new` what a running hub can take over.
+    pub(super) fn take_over(&mut self, new: &Self) -> Changes {
+        let mut changes = Changes::default();
+        self.server.take_over(&new.server, &mut changes);
+        self.auth.take_over(&new.auth, &mut changes);
+        self.sse.take_over(&new.sse, &mut changes);
+        self.store.take_over(&new.store, &mut changes);
+        self.receipts.take_over(&new.receipts, &mut changes);
+        self.log.take_over(&new.log, &mut changes);
+        changes
+    }
+
     /// The description and present value of every setting, in the order of the example file.
     pub(super) fn sections(&self) -> Vec<Section> {
         vec![
@@ -62,17 +75,20 @@ pub(super) struct Section {
 pub(super) struct Entry {
     pub(super) key: &'static str,
     pub(super) docs: &'static [&'static str],
+    /// Whether a running hub can take it over.
+    pub(super) live: bool,
     /// The value as TOML; `None` for a setting that has none.
     pub(super) value: Option<String>,
 }
 
 /// Declares a section: the struct, its default, how it is taken out of the layers and how it is shown.
-/// Each line is `key: type = default, rule;`.
+/// Each line is `key: type = default, rule;`, or `key: type = default, rule, live;` for a setting that a running hub can
+/// take over.
 macro_rules! section {
     (
         $(#[doc = $section_doc:literal])*
         $name:literal $Section:ident {
-            $( $(#[doc = $doc:literal])* $key:ident: $type:ty = $default:expr, $rule:expr; )*
+            $( $(#[doc = $doc:literal])* $key:ident: $type:ty = $default:expr, $rule:expr $(, $live:ident)?; )*
         }
     ) => {
         $(#[doc = $section_doc])*
@@ -96,6 +112,18 @@ macro_rules! section {
                 }
             }
 
+            fn take_over(&mut self, new: &Self, changes: &mut Changes) {
+                $( if self.$key != new.$key {
+                    let key = concat!($name, ".", stringify!($key));
+                    if stringify!($($live)?).is_empty() {
+                        changes.waiting.push(key);
+                    } else {
+                        changes.taken.push(key);
+                        self.$key = new.$key.clone();
+                    }
+                } )*
+            }
+
             fn section(&self) -> Section {
                 Section {
                     name: $name,
@@ -104,6 +132,7 @@ macro_rules! section {
                         $( Entry {
                             key: stringify!($key),
                             docs: &[$($doc),*],
+                            live: !stringify!($($live)?).is_empty(),
                             value: self.$key.toml(),
                         }, )*
                     ],
@@ -127,14 +156,14 @@ section! {
         allow_anonymous: bool = false, any;
 
         /// Host names, besides loopback, under which a hub without keys may be called, such as "hub.example.org", without port.
-        allowed_hosts: Vec<String> = Vec::new(), hosts;
+        allowed_hosts: Vec<String> = Vec::new(), hosts, live;
 
         /// Origins whose web pages may call the hub, such as "https://app.example.org".
         /// None given: loopback pages on a hub without keys, no page otherwise.
-        allowed_origins: Vec<String> = Vec::new(), origins;
+        allowed_origins: Vec<String> = Vec::new(), origins, live;
 
         /// How long the hub takes on SIGTERM to tell its clients, spread over this time, to come back later. Milliseconds.
-        drain_ms: u64 = defaults::DRAIN_MS, at_most(600_000);
+        drain_ms: u64 = defaults::DRAIN_MS, at_most(600_000), live;
 
         /// Connections at a time; more are refused with 503. 0 = the process's file limit less 1,000.
         connections_max: usize = defaults::CONNECTIONS_MAX, any;
@@ -143,7 +172,7 @@ section! {
         head_timeout_ms: u64 = defaults::HEAD_TIMEOUT_MS, within(1, 600_000);
 
         /// How long the body of a request may take. Milliseconds.
-        body_timeout_ms: u64 = defaults::BODY_TIMEOUT_MS, within(1, 600_000);
+        body_timeout_ms: u64 = defaults::BODY_TIMEOUT_MS, within(1, 600_000), live;
     }
 }
 
@@ -163,17 +192,17 @@ section! {
     "sse" Sse {
         /// Time between heartbeats of a client that did not ask for another. Milliseconds. 0 = a comment every 25 s instead,
         /// which only keeps proxies from closing a quiet stream.
-        heartbeat_ms: u64 = defaults::HEARTBEAT_MS, zero_or_within(limits::HEARTBEAT_MS_MIN, limits::HEARTBEAT_MS_MAX);
+        heartbeat_ms: u64 = defaults::HEARTBEAT_MS, zero_or_within(limits::HEARTBEAT_MS_MIN, limits::HEARTBEAT_MS_MAX), live;
 
         /// A client whose socket takes nothing for this long is disconnected; it resumes later without loss. Milliseconds.
-        write_timeout_ms: u64 = defaults::WRITE_TIMEOUT_MS, within(1, 600_000);
+        write_timeout_ms: u64 = defaults::WRITE_TIMEOUT_MS, within(1, 600_000), live;
 
         /// Age at which a stream is closed so that its client comes back, shortened at random by up to a fifth.
         /// Milliseconds. 0 = never.
-        lifetime_ms: u64 = defaults::LIFETIME_MS, any;
+        lifetime_ms: u64 = defaults::LIFETIME_MS, any, live;
 
         /// Pause before a reconnect that clients are asked to make. Milliseconds.
-        retry_ms: u64 = defaults::RETRY_MS, within(1, 600_000);
+        retry_ms: u64 = defaults::RETRY_MS, within(1, 600_000), live;
 
         /// Messages waiting in memory for one connection; a client that is further behind is served from the store.
         pending_max: usize = defaults::PENDING_MAX, within(1, 1_000_000);
@@ -201,37 +230,37 @@ section! {
         idempotency_ids: u64 = defaults::IDEMPOTENCY_IDS, any;
 
         /// Age at which messages to a client are removed. Milliseconds. 0 = no limit, here and below.
-        mailbox_age_ms: u64 = defaults::RETENTION_AGE_MS, any;
+        mailbox_age_ms: u64 = defaults::RETENTION_AGE_MS, any, live;
 
         /// Total size of the messages to clients.
-        mailbox_bytes: u64 = defaults::RETENTION_BYTES, any;
+        mailbox_bytes: u64 = defaults::RETENTION_BYTES, any, live;
 
         /// Number of the messages to clients.
-        mailbox_count: u64 = defaults::RETENTION_COUNT, any;
+        mailbox_count: u64 = defaults::RETENTION_COUNT, any, live;
 
         /// Age at which messages to topics are removed. Milliseconds.
-        topic_age_ms: u64 = defaults::RETENTION_AGE_MS, any;
+        topic_age_ms: u64 = defaults::RETENTION_AGE_MS, any, live;
 
         /// Total size of the messages to topics.
-        topic_bytes: u64 = defaults::RETENTION_BYTES, any;
+        topic_bytes: u64 = defaults::RETENTION_BYTES, any, live;
 
         /// Number of the messages to topics.
-        topic_count: u64 = defaults::RETENTION_COUNT, any;
+        topic_count: u64 = defaults::RETENTION_COUNT, any, live;
 
         /// Age at which broadcast messages are removed. Milliseconds.
-        broadcast_age_ms: u64 = defaults::RETENTION_AGE_MS, any;
+        broadcast_age_ms: u64 = defaults::RETENTION_AGE_MS, any, live;
 
         /// Total size of the broadcast messages.
-        broadcast_bytes: u64 = defaults::RETENTION_BYTES, any;
+        broadcast_bytes: u64 = defaults::RETENTION_BYTES, any, live;
 
         /// Number of the broadcast messages.
-        broadcast_count: u64 = defaults::RETENTION_COUNT, any;
+        broadcast_count: u64 = defaults::RETENTION_COUNT, any, live;
 
         /// Size of the whole store at which messages are refused as on a full disk. Bytes. 0 = the disk is the limit.
         bytes_max: u64 = defaults::BYTES_MAX, any;
 
         /// Time between two looks for messages to remove. Milliseconds.
-        trim_every_ms: u64 = defaults::TRIM_EVERY_MS, at_least(1);
+        trim_every_ms: u64 = defaults::TRIM_EVERY_MS, at_least(1), live;
     }
 }
 
@@ -253,7 +282,7 @@ section! {
     /// The log, written to standard error.
     "log" Log {
         /// error, warn, info, debug, trace or off, also per module: "info,tidings::http=debug".
-        level: String = defaults::LOG_LEVEL.to_owned(), filter;
+        level: String = defaults::LOG_LEVEL.to_owned(), filter, live;
 
         /// "text" to read, "json" for one object per line.
         format: LogFormat = LogFormat::Text, any;

@@ -320,7 +320,7 @@ fn an_empty_or_short_secret_is_refused_and_never_shown() {
 #[test]
 fn neither_debug_nor_print_shows_a_secret() {
     let loaded = from_env(&[("TIDINGS_JWT_SECRET", SECRET)]).expect("a configuration");
-    let printed = loaded.print();
+    let printed = loaded.print(true);
     assert!(
         printed.contains("jwt_secret = \"(set)\"  # environment TIDINGS_JWT_SECRET\n"),
         "{printed}"
@@ -336,8 +336,10 @@ fn the_printed_configuration_gives_the_same_configuration_again() {
          [store]\ndurability = 'os'\ntopic_bytes = 9223372036854775807\n[log]\nlevel = 'info,tidings=debug'\n",
     );
     let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
-    let again = from_file(&loaded.print()).expect("the printed configuration");
-    assert_eq!(again.config, loaded.config);
+    for with_origins in [true, false] {
+        let again = from_file(&loaded.print(with_origins)).expect("the printed configuration");
+        assert_eq!(again.config, loaded.config);
+    }
 }
 
 #[test]

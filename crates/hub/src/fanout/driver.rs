@@ -100,6 +100,7 @@ impl Driver {
                 Item::Missed { upto } => shard.miss(upto, now),
                 Item::Answer(key, answer) => shard.answer(key, answer, now),
                 Item::Control(key, control) => shard.control(key, control, now),
+                Item::Retime(timing) => shard.retime(timing),
                 Item::Drain { over_ms } => shard.drain(over_ms, now),
                 Item::Attach(stream, opening, seat) => {
                     let stream = TcpStream::from_std(stream);

@@ -41,7 +41,8 @@ pub(crate) fn greeting(
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    sse::retry(&mut out, hub.config.sse.retry_ms);
+    let config = hub.config();
+    sse::retry(&mut out, config.sse.retry_ms);
     let detail = ConnectDetail {
         client_id: card.client.clone(),
         connection_id: card.connection_id.to_string(),
@@ -51,8 +52,8 @@ pub(crate) fn greeting(
         heartbeat_interval: card.heartbeat_ms,
         max_event_bytes: EVENT_BYTES_MAX,
         idempotency_window: IdempotencyWindow {
-            ms: hub.config.store.idempotency_ms,
-            ids: hub.config.store.idempotency_ids,
+            ms: config.store.idempotency_ms,
+            ids: config.store.idempotency_ids,
         },
     };
     out.extend(events::connect(card, detail, now));

@@ -15,6 +15,7 @@ use super::frame::Batch;
 use super::history::Answer;
 use super::metrics::Metrics;
 use super::opening::Opening;
+use super::settings::Timing;
 use super::shard::Key;
 use crate::http::Seat;
 
@@ -30,6 +31,7 @@ pub(crate) enum Item {
     Answer(Key, Result<Answer, ReadError>),
     /// Change or close one connection, if it is still there.
     Control(Key, Control),
+    Retime(Timing),
     /// Close all streams, spread over so many milliseconds.
     Drain {
         over_ms: u64,

@@ -59,7 +59,7 @@ pub(crate) use self::note::{Awaited, Note, Observer};
 pub(crate) use self::opening::{Opening, Repeat, Since, Subscribe, open};
 pub(crate) use self::place::Place;
 pub(crate) use self::registry::Member;
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{Settings, Timing};
 
 use self::dispatch::Target;
 use self::driver::Driver;
@@ -218,6 +218,13 @@ impl Fanout {
     pub(crate) fn drain(&self, over_ms: u64) {
         for shard in self.shards.iter() {
             shard.inbox.push(Item::Drain { over_ms });
+        }
+    }
+
+    /// What holds for connections that come from now on.
+    pub(crate) fn retime(&self, timing: Timing) {
+        for shard in self.shards.iter() {
+            shard.inbox.push(Item::Retime(timing));
         }
     }
 

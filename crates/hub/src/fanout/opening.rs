@@ -118,7 +118,7 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
         now.wall_ms,
         request
             .heartbeat
-            .map_or(hub.config.sse.heartbeat_ms, |wished| {
+            .map_or(hub.config().sse.heartbeat_ms, |wished| {
                 wished.as_millis() as u64
             }),
         request.exclusive,

@@ -20,10 +20,26 @@ pub(crate) struct Settings {
     /// Batches that a shard may be late with.
     pub(crate) inbox_bytes_max: usize,
     pub(crate) history: Bounds,
+    pub(crate) timing: Timing,
+}
+
+/// What of the settings can change while shards run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
     pub(crate) write_timeout_ms: u64,
     /// 0: no limit.
     pub(crate) lifetime_ms: u64,
     pub(crate) retry_ms: u64,
+}
+
+impl Timing {
+    pub(crate) fn new(sse: &config::Sse) -> Self {
+        Self {
+            write_timeout_ms: sse.write_timeout_ms,
+            lifetime_ms: sse.lifetime_ms,
+            retry_ms: sse.retry_ms,
+        }
+    }
 }
 
 /// One write; above this the cost of a write grows with its size.
@@ -57,9 +73,7 @@ impl Settings {
             ring_frames_max: RING_FRAMES_MAX,
             inbox_bytes_max: ring_bytes_max,
             history: HISTORY,
-            write_timeout_ms: sse.write_timeout_ms,
-            lifetime_ms: sse.lifetime_ms,
-            retry_ms: sse.retry_ms,
+            timing: Timing::new(sse),
         }
     }
 

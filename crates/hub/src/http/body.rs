@@ -31,7 +31,7 @@ impl FromRequest<Arc<Hub>> for Content {
         if announced(request.headers()) > limits::BODY_BYTES_MAX as u64 {
             return Err(too_large().into());
         }
-        let allowed = Duration::from_millis(hub.config.server.body_timeout_ms);
+        let allowed = Duration::from_millis(hub.config().server.body_timeout_ms);
         match timeout(allowed, read(request.into_body())).await {
             Ok(bytes) => Ok(Self {
                 bytes: bytes?,

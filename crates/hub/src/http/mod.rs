@@ -39,23 +39,17 @@ use tidings_protocol::ErrorCode;
 
 pub(crate) use listener::{Listener, Server};
 pub(crate) use metrics::HttpMetrics;
+pub(crate) use origin::Origins;
 pub(crate) use seats::{Seat, Seats};
 
 use crate::hub::Hub;
-use origin::Origins;
 use problem::Refused;
 use service::Site;
 
 /// Starts answering on the listener.
 pub(crate) fn start(listener: Listener, hub: Arc<Hub>, seats: Seats) -> Server {
-    let server = &hub.config.server;
     let site = Site {
-        origins: Origins::new(
-            hub.auth.is_open(),
-            &server.allowed_hosts,
-            &server.allowed_origins,
-        ),
-        head_timeout: Duration::from_millis(server.head_timeout_ms),
+        head_timeout: Duration::from_millis(hub.config().server.head_timeout_ms),
         router: router(Arc::clone(&hub)),
         seats,
         hub,

@@ -8,12 +8,13 @@ use http::{HeaderMap, HeaderValue, Uri, Version};
 use tidings_protocol::{ErrorCode, Problem};
 
 use super::problem;
+use crate::config::Config;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What is allowed to call.
 #[derive(Debug)]
-pub(super) struct Origins {
+pub(crate) struct Origins {
     open: bool,
     /// Host names besides loopback, without port.
     hosts: Vec<String>,
@@ -22,7 +23,16 @@ pub(super) struct Origins {
 }
 
 impl Origins {
-    pub(super) fn new(open: bool, hosts: &[String], origins: &[String]) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
+        let server = &config.server;
+        Self::new(
+            config.is_open(),
+            &server.allowed_hosts,
+            &server.allowed_origins,
+        )
+    }
+
+    fn new(open: bool, hosts: &[String], origins: &[String]) -> Self {
         Self {
             open,
             hosts: hosts.to_vec(),

@@ -26,7 +26,6 @@ use crate::hub::Hub;
 pub(super) struct Site {
     pub(super) hub: Arc<Hub>,
     pub(super) seats: Seats,
-    pub(super) origins: Origins,
     pub(super) router: Router,
     pub(super) head_timeout: Duration,
 }
@@ -76,10 +75,11 @@ impl Requests {
     async fn answer(&self, request: Request<Incoming>) -> Response {
         let method = request.method().clone();
         let route = paths::route(request.uri().path());
-        let cors = cors::headers(&self.site.origins, request.headers());
-        let mut response = match self.admit(&request) {
+        let origins = self.site.hub.origins();
+        let cors = cors::headers(&origins, request.headers());
+        let mut response = match self.admit(&origins, &request) {
             Ok(()) if cors::is_preflight(&method, request.headers()) => {
-                preflight(&self.site.origins, request.headers())
+                preflight(&origins, request.headers())
             }
             Ok(()) if route == paths::STREAM => self.stream(request, &cors).await,
             Ok(()) => self.route(request).await,
@@ -101,14 +101,12 @@ impl Requests {
     }
 
     /// What holds for every route.
-    fn admit(&self, request: &Request<Incoming>) -> Result<(), Problem> {
+    fn admit(&self, origins: &Origins, request: &Request<Incoming>) -> Result<(), Problem> {
         if self.full {
             let detail = "the hub has as many connections as it can hold";
             return Err(problem::new(ErrorCode::TooManyConnections, detail));
         }
-        self.site
-            .origins
-            .check(request.uri(), request.version(), request.headers())
+        origins.check(request.uri(), request.version(), request.headers())
     }
 
     async fn stream(

@@ -82,7 +82,7 @@ pub(super) async fn open(
 pub(super) fn refusal(problem: Problem, uri: &Uri, hub: &Hub) -> Response {
     let query = Query::parse(uri.query().unwrap_or_default()).unwrap_or_default();
     if problem::is_temporary(&problem) && !is_sdk(&query) {
-        problem::to_stream(problem, hub.config.sse.retry_ms, hub.now_ms())
+        problem::to_stream(problem, hub.config().sse.retry_ms, hub.now_ms())
     } else {
         Refused(problem).into_response()
     }

@@ -63,7 +63,7 @@ use crate::cells::{Cells, Put};
 use crate::entry::{Appended, Class, Follower, Position, Record};
 use crate::error::{AppendError, CommitError, OpenError, TrimError};
 use crate::journal::{Committed, Journal};
-use crate::options::{Durability, Options};
+use crate::options::{Durability, Options, Retention};
 use crate::stats::{Bounds, Health, Promise, Stats, Trimmed};
 
 /// A handle to a store on disk.
@@ -178,6 +178,10 @@ impl Journal for Embedded {
             .push(Job::Trim(answer))
             .map_err(|_| TrimError::Closed)?;
         answered.await.unwrap_or(Err(TrimError::Failed))
+    }
+
+    fn set_retention(&self, retention: Retention) {
+        self.handle.shared.set_retention(retention);
     }
 
     fn bounds(&self) -> Bounds {

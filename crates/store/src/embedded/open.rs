@@ -126,7 +126,13 @@ fn ready(connection: &mut Connection, dir: &Path, options: &Options) -> rusqlite
     );
     let timeline = Timeline::resume(options.clock.clone(), meta.stored_at);
     let window = remembered(connection, options, timeline.now())?;
-    let shared = Shared::new(Queue::new(options.queue), recent, timeline, lineage);
+    let shared = Shared::new(
+        Queue::new(options.queue),
+        recent,
+        timeline,
+        lineage,
+        options.retention,
+    );
     shared.set_oldest(oldest_position(connection)?);
     shared.set_trimmed_to(&meta);
     shared.publish(&meta);

@@ -178,7 +178,7 @@ impl Writer {
                     bytes: class.bytes,
                 }
             });
-            let excess = trim::excess(&self.options.retention, &kept, trusted.then_some(now));
+            let excess = trim::excess(&self.shared.retention(), &kept, trusted.then_some(now));
             Plan {
                 now,
                 trusted,

@@ -9,13 +9,13 @@ use super::queue::Queue;
 use super::recent::Recent;
 use crate::clock::Timeline;
 use crate::entry::{Class, Position};
-use crate::options::PerClass;
+use crate::options::{PerClass, Retention};
 use crate::stats::{Bounds, Health, Stats};
 
 /// Nothing is kept.
 const NONE: u64 = u64::MAX;
 
-/// Written by the writer, except for the queue.
+/// Written by the writer, except for the queue and the retention.
 pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) recent: Recent,
@@ -25,6 +25,8 @@ pub(super) struct Shared {
     oldest: AtomicU64,
     last: AtomicU64,
     trimmed_to: PerClass<AtomicU64>,
+    /// Read when a trim begins.
+    retention: Mutex<Retention>,
     health: AtomicU8,
     stats: Mutex<Stats>,
 }
@@ -35,6 +37,7 @@ impl Shared {
         recent: Recent,
         timeline: Timeline,
         lineage: super::lineage::Lineage,
+        retention: Retention,
     ) -> Self {
         Self {
             queue,
@@ -45,6 +48,7 @@ impl Shared {
             oldest: AtomicU64::new(NONE),
             last: AtomicU64::new(0),
             trimmed_to: PerClass::default(),
+            retention: Mutex::new(retention),
             health: AtomicU8::new(0),
             stats: Mutex::default(),
         }
@@ -53,6 +57,20 @@ impl Shared {
     /// What the writer counts; locked once per batch.
     pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn retention(&self) -> Retention {
+        *self.locked_retention()
+    }
+
+    pub(super) fn set_retention(&self, retention: Retention) {
+        *self.locked_retention() = retention;
+    }
+
+    fn locked_retention(&self) -> MutexGuard<'_, Retention> {
+        self.retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The followers have everything up to the end of `meta`.

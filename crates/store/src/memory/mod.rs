@@ -17,7 +17,7 @@ use crate::clock::Timeline;
 use crate::entry::{Appended, Class, Entry, Follower, Position, Record};
 use crate::error::{AppendError, CommitError, TrimError};
 use crate::journal::{Committed, Journal};
-use crate::options::Options;
+use crate::options::{Options, Retention};
 use crate::stats::{Bounds, Health, Promise, Stats, Trimmed};
 
 pub(crate) use self::reader::Reader;
@@ -101,6 +101,10 @@ impl Journal for Memory {
         }
         let (now, trusted) = (self.shared.timeline.now(), self.shared.timeline.trusted());
         Ok(self.shared.state().trim(now, trusted))
+    }
+
+    fn set_retention(&self, retention: Retention) {
+        self.shared.state().set_retention(retention);
     }
 
     fn bounds(&self) -> Bounds {

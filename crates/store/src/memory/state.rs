@@ -10,7 +10,7 @@ use crate::entry::{Appended, Class, Entry, Position, Record};
 use crate::error::{AppendError, CommitError};
 use crate::idempotency::{Found, Verdict, Window};
 use crate::journal::Committed;
-use crate::options::{Options, PerClass};
+use crate::options::{Options, PerClass, Retention};
 use crate::stats::{Bounds, Health, Stats, Trimmed};
 use crate::trim;
 
@@ -140,6 +140,10 @@ impl State {
         };
         let Ok(verdict) = self.window.judge(record, now, look);
         verdict
+    }
+
+    pub(super) fn set_retention(&mut self, retention: Retention) {
+        self.options.retention = retention;
     }
 
     pub(super) fn trim(&mut self, now: u64, trusted: bool) -> Trimmed {

@@ -9,7 +9,7 @@ use super::{Berth, Key, Resident, Shard};
 use crate::fanout::clock::Now;
 use crate::fanout::events;
 use crate::fanout::index::Slot;
-use crate::fanout::settings::Settings;
+use crate::fanout::settings::{Settings, Timing};
 
 /// When and why a stream ends by itself.
 #[derive(Clone, Copy)]
@@ -63,7 +63,7 @@ impl<S: Write> Shard<S> {
         if !self.is_current(key) {
             return;
         }
-        let write_timeout_ms = self.settings.write_timeout_ms;
+        let write_timeout_ms = self.settings.timing.write_timeout_ms;
         let Some(resident) = &mut self.slots[key.slot as usize].resident else {
             return;
         };
@@ -128,9 +128,14 @@ impl<S: Write> Shard<S> {
         self.touch(slot);
     }
 
+    /// From now on; what is set for a connection already stays.
+    pub(crate) fn retime(&mut self, timing: Timing) {
+        self.settings.timing = timing;
+    }
+
     pub(super) fn say_goodbye(&mut self, slot: Slot, reason: Goodbye, now: Now) {
         let retry_after_ms =
-            self.settings.retry_ms + self.jitter.below(self.settings.retry_ms.max(1));
+            self.settings.timing.retry_ms + self.jitter.below(self.settings.timing.retry_ms.max(1));
         let Some(resident) = &mut self.slots[slot as usize].resident else {
             return;
         };
@@ -151,7 +156,7 @@ impl<S: Write> Shard<S> {
         let blocked = resident
             .connection
             .blocked_since()
-            .map(|since| since + self.settings.write_timeout_ms);
+            .map(|since| since + self.settings.timing.write_timeout_ms);
         let end = resident.end.map(|end| end.due);
         let due = [Some(resident.heartbeat_due), blocked, end]
             .into_iter()
@@ -166,8 +171,8 @@ impl<S: Write> Shard<S> {
 
     pub(super) fn end_of(&mut self, expires_at: Option<u64>, now: Now) -> Option<End> {
         let reason = Goodbye::Disconnect;
-        let lifetime = (self.settings.lifetime_ms > 0).then(|| {
-            let lifetime_ms = self.settings.lifetime_ms;
+        let lifetime = (self.settings.timing.lifetime_ms > 0).then(|| {
+            let lifetime_ms = self.settings.timing.lifetime_ms;
             let lives_ms = lifetime_ms - self.jitter.below(lifetime_ms / 5 + 1);
             let due = now.mono_ms.saturating_add(lives_ms);
             End {

@@ -425,7 +425,7 @@ fn a_socket_that_takes_nothing_is_closed_after_the_write_timeout() {
     world.settle();
     publish_each(&mut world, &topic("t"), NORMAL, names("normal", 1), 100);
     world.settle();
-    world.now.mono_ms += settings().write_timeout_ms - 100;
+    world.now.mono_ms += settings().timing.write_timeout_ms - 100;
     world.shard.advance(world.now);
     assert_eq!(world.shard.len(), 1);
     world.now.mono_ms += 200;

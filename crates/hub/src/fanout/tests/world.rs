@@ -24,7 +24,7 @@ use super::super::index::Kinds;
 use super::super::metrics::Metrics;
 use super::super::note::Note;
 use super::super::opening::{Opening, Repeat, Since};
-use super::super::settings::Settings;
+use super::super::settings::{Settings, Timing};
 use super::super::shard::{Handle, Key, Setup, Shard};
 use super::super::start::{Asked, decide};
 
@@ -136,9 +136,11 @@ pub(super) fn settings() -> Settings {
             bytes_max: 2_048,
             rows_max: 40,
         },
-        write_timeout_ms: 10_000,
-        lifetime_ms: 0,
-        retry_ms: 1_000,
+        timing: Timing {
+            write_timeout_ms: 10_000,
+            lifetime_ms: 0,
+            retry_ms: 1_000,
+        },
     }
 }
 

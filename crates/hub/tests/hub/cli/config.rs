@@ -4,7 +4,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 #[test]
 fn the_printed_configuration_shows_every_value_with_its_origin_and_no_secret() {
-    let mut command = tidings(&["config", "print", "--listen", "127.0.0.1:7"]);
+    let mut command = tidings(&["config", "print", "--origin", "--listen", "127.0.0.1:7"]);
     command
         .env("TIDINGS_STORE_DURABILITY", "os")
         .env("TIDINGS_JWT_SECRET", SECRET);
@@ -18,6 +18,13 @@ fn the_printed_configuration_shows_every_value_with_its_origin_and_no_secret() {
         assert!(printed.contains(line), "{line}{printed}");
     }
     assert!(!printed.contains(SECRET), "{printed}");
+}
+
+#[test]
+fn origins_are_printed_on_request_alone() {
+    let printed = succeeds(&mut tidings(&["config", "print"]));
+    assert!(printed.contains("\nheartbeat_ms = 25000\n"), "{printed}");
+    assert!(!printed.contains("# default"), "{printed}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod feed;
 mod folder;
 mod help;
 mod process;
+mod reload;
 mod round_trip;
 mod scripted;
 mod serve;
