@@ -90,8 +90,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
-        None => serve::run(cli.serve),
-        Some(Command::Serve(args)) => serve::run(args),
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Publish(args)) => publish::run(args),
         Some(Command::Subscribe(args)) => subscribe::run(args),
         Some(Command::Backup(args)) => backup::run(args),

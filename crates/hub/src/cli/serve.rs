@@ -12,7 +12,7 @@ use crate::hub::{Hub, Running};
 use crate::logging::{self, Level};
 use crate::memory;
 
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.clone().load()?;
     let level = logging::start(&loaded.config.log);
     for variable in &loaded.unknown_env {
@@ -24,7 +24,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     memory::keep_in_one_arena();
     let runtime = tokio::runtime::Runtime::new();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
-    let ended = runtime.block_on(serve(loaded.config, &args, &level));
+    let ended = runtime.block_on(serve(loaded.config, args, &level));
     // After a second signal nothing is waited for.
     runtime.shutdown_background();
     ended

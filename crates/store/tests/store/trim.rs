@@ -16,6 +16,7 @@ for_each_backend!(
     age_waits_while_the_clocks_disagree,
     a_noisy_class_does_not_touch_the_others,
     a_removed_entry_is_nowhere_any_more,
+    another_retention_holds_for_the_next_trim,
 );
 
 pub(crate) const NO_BOUND: Keep = Keep {
@@ -237,4 +238,24 @@ async fn a_removed_entry_is_nowhere_any_more(backend: Backend) {
             assert_eq!(urgent.found.len(), 3);
         })
         .await;
+}
+
+async fn another_retention_holds_for_the_next_trim(backend: Backend) {
+    let bench = backend.open_with(keep(NO_BOUND));
+    bench.put_all(records(&topic("t"), "", 20)).await;
+    bench.put_all(records(&client("c"), "letter", 20)).await;
+    assert_eq!(trim(&bench).await.entries.topic, 0);
+    bench.store.set_retention(PerClass {
+        topic: Keep {
+            count: 5,
+            ..NO_BOUND
+        },
+        mailbox: NO_BOUND,
+        broadcast: NO_BOUND,
+    });
+    let trimmed = trim(&bench).await;
+    assert_eq!((trimmed.entries.topic, trimmed.entries.mailbox), (15, 0));
+    bench.store.set_retention(PerClass::from_fn(|_| NO_BOUND));
+    bench.put_all(records(&topic("t"), "new", 20)).await;
+    assert_eq!(trim(&bench).await.entries.topic, 0);
 }
