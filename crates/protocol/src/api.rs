@@ -205,6 +205,16 @@ pub struct TopicAnswer {
     pub cursor: String,
 }
 
+/// The answer of `GET /api/messages`: a page of history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HistoryAnswer {
+    /// As they were sent to their readers, in the order asked for.
+    pub messages: Vec<Box<RawValue>>,
+    /// The `after` of the next page; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// The answer of `GET /api/messages/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MessageAnswer {

@@ -34,6 +34,12 @@ pub const HEARTBEAT_MS_MIN: u64 = 250;
 /// The longest heartbeat a client may wish for: many proxies cut a stream that is quiet for longer than five minutes.
 pub const HEARTBEAT_MS_MAX: u64 = 300_000;
 
+/// Messages on one page of `GET /api/messages`: what a screen shows.
+pub const HISTORY_LIMIT: usize = 50;
+
+/// The largest `limit` of `GET /api/messages`: a page that a reader takes some milliseconds for.
+pub const HISTORY_LIMIT_MAX: usize = 1000;
+
 /// The largest N of `since=last:N`: a screen full of history; more is what `GET /api/messages` pages through.
 pub const SINCE_LAST_MAX: usize = 1000;
 

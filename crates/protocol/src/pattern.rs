@@ -25,6 +25,16 @@ impl TopicPattern {
         (!self.contains(WILDCARDS)).then(|| self.as_str())
     }
 
+    /// What every topic that it matches begins with: its levels before the first wildcard.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self.find(WILDCARDS) {
+            // `news/#` also matches `news`, so the `/` before a wildcard does not count.
+            Some(at) => self[..at].trim_end_matches('/'),
+            None => self,
+        }
+    }
+
     /// Whether the pattern matches a topic.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {

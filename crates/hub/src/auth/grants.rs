@@ -103,19 +103,37 @@ impl Identity {
     }
 
     pub(crate) fn may_subscribe(&self, pattern: &TopicPattern) -> Result<(), Problem> {
-        let covered = |permits: &Permits| {
-            permits
-                .subscribe
-                .iter()
-                .any(|granted| granted.covers(pattern))
-        };
-        self.allow("topics", covered, || {
-            format!("this token may not subscribe to `{}`", pattern.as_str())
-        })
+        self.allow(
+            "topics",
+            |permits| covers(&permits.subscribe, pattern),
+            || format!("this token may not subscribe to `{}`", pattern.as_str()),
+        )
     }
 
-    /// Whether the connections of other clients are its business.
-    pub(crate) fn sees_all_connections(&self) -> bool {
+    /// What it may subscribe to, it may also look up afterwards.
+    pub(crate) fn may_read_topics(&self, pattern: &TopicPattern) -> Result<(), Problem> {
+        self.allow(
+            "topic",
+            |permits| permits.admin || covers(&permits.subscribe, pattern),
+            || format!("this token may not read `{}`", pattern.as_str()),
+        )
+    }
+
+    pub(crate) fn may_read_mailbox(&self, client: &ClientId) -> Result<(), Problem> {
+        self.allow(
+            "clientId",
+            |permits| permits.admin || permits.client == *client,
+            || "this token may read its own client's messages only".to_owned(),
+        )
+    }
+
+    /// The topics that it may subscribe to; none in open mode, where it needs no grant.
+    pub(crate) fn subscriptions(&self) -> &[TopicPattern] {
+        self.0.as_ref().map_or(&[], |permits| &permits.subscribe)
+    }
+
+    /// Whether the connections and messages of other clients are its business.
+    pub(crate) fn sees_everything(&self) -> bool {
         self.0.as_ref().is_none_or(|permits| permits.admin)
     }
 
@@ -154,6 +172,10 @@ fn patterns(texts: &[String], claim: &str) -> Result<Vec<TopicPattern>, Problem>
     parsed
         .collect::<Result<_, Invalid>>()
         .map_err(|invalid| invalid_claim(&format!("tidings.{claim}"), &invalid.detail))
+}
+
+fn covers(granted: &[TopicPattern], pattern: &TopicPattern) -> bool {
+    granted.iter().any(|granted| granted.covers(pattern))
 }
 
 fn matches(granted: &[TopicPattern], name: &str) -> bool {
@@ -226,7 +248,7 @@ mod tests {
             field(alice.may_subscribe(&pattern)).as_deref(),
             Some("topics")
         );
-        assert!(!alice.sees_all_connections());
+        assert!(!alice.sees_everything());
     }
 
     #[test]
@@ -258,7 +280,27 @@ mod tests {
         };
         assert!(send("team/bob") && !send("bob"));
         assert!(alice.may_broadcast().is_err());
-        assert!(alice.sees_all_connections());
+        assert!(alice.sees_everything());
+    }
+
+    #[test]
+    fn history_is_open_to_its_owner_to_who_may_subscribe_and_to_admins() {
+        let reads = |roles: &[&str], client, pattern| {
+            let alice = holder(&Grants {
+                subscribe: list(&["news/#"]),
+                roles: list(roles),
+                ..Grants::default()
+            });
+            let client = ClientId::parse(client, "clientId").expect("valid");
+            let pattern = TopicPattern::parse(pattern, "topic").expect("valid");
+            (
+                alice.may_read_mailbox(&client).is_ok(),
+                alice.may_read_topics(&pattern).is_ok(),
+            )
+        };
+        assert_eq!(reads(&[], "alice", "news/+"), (true, true));
+        assert_eq!(reads(&[], "bob", "#"), (false, false));
+        assert_eq!(reads(&["admin"], "bob", "#"), (true, true));
     }
 
     #[test]

@@ -8,10 +8,12 @@ mod backoff;
 mod backup;
 mod config;
 mod connection;
+mod connections;
 mod failure;
 mod feed;
 mod folder;
 mod lines;
+mod messages;
 mod outgoing;
 mod publish;
 mod remote;
@@ -67,6 +69,12 @@ enum Command {
     /// Receive messages; reconnects by itself and goes on where it was
     #[command(after_help = EXIT_CODES)]
     Subscribe(subscribe::Args),
+    /// Look up messages that the hub keeps
+    #[command(after_help = EXIT_CODES)]
+    Messages(messages::Args),
+    /// Show who is connected
+    #[command(after_help = EXIT_CODES)]
+    Connections(connections::Args),
     /// Write everything that a hub keeps into one file, while it runs or not
     #[command(after_help = EXIT_CODES)]
     Backup(backup::Args),
@@ -94,6 +102,8 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Publish(args)) => publish::run(args),
         Some(Command::Subscribe(args)) => subscribe::run(args),
+        Some(Command::Messages(args)) => messages::run(args),
+        Some(Command::Connections(args)) => connections::run(args),
         Some(Command::Backup(args)) => backup::run(args),
         Some(Command::Restore(args)) => backup::restore(args),
         Some(Command::Store(command)) => store::run(command),

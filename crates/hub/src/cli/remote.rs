@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{RequestBuilder, Url};
+use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
 use super::text::chain;
+use super::trouble::{Refusal, Trouble};
 use crate::config::Secret;
 
 /// A TCP or TLS handshake that takes longer is not going to end well.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Reads of a few milliseconds; more is a hub that does not work.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Finds a peer that vanished without a word, below HTTP.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -81,6 +85,32 @@ impl Remote {
         url
     }
 
+    pub(super) fn url_with<'a>(
+        &self,
+        path: &str,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Url {
+        let pairs: Vec<String> = parameters
+            .map(|(name, value)| format!("{name}={}", percent_encoded(value)))
+            .collect();
+        let mut url = self.url(path);
+        url.set_query((!pairs.is_empty()).then(|| pairs.join("&")).as_deref());
+        url
+    }
+
+    /// One question with a short answer.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, url: Url) -> Result<T, Trouble> {
+        let trouble = |error: reqwest::Error| Trouble::of(self, &error);
+        let response = self.get(url).timeout(ANSWER_TIMEOUT).send().await;
+        let response = response.map_err(trouble)?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(Trouble::Refused(Refusal::read(response).await));
+        }
+        let answer = response.bytes().await.map_err(trouble)?;
+        serde_json::from_slice(&answer).map_err(|_| Trouble::Refused(Refusal::foreign(status)))
+    }
+
     pub(super) fn get(&self, url: Url) -> RequestBuilder {
         self.authorized(self.http.get(url))
     }
@@ -95,6 +125,17 @@ impl Remote {
             None => request,
         }
     }
+}
+
+/// The hub keeps `+` as `+`, so the encoding of forms will not do.
+fn percent_encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b',' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -40,6 +40,11 @@ struct Text {
     content: String,
 }
 
+/// As [`line`], with the date before the time.
+pub(super) fn dated_line(message: &Received<'_>) -> String {
+    format!("{} {}", date(message.timestamp), line(message))
+}
+
 /// Time (UTC), what is out of the ordinary, where it went, who sent it, what it says. Control characters are shown as
 /// escapes: a message must not be able to drive the terminal, and stays one line.
 pub(super) fn line(message: &Received<'_>) -> String {
@@ -68,6 +73,28 @@ fn content(message: &Received<'_>) -> String {
         Ok(text) if message.r#type == "text" => text.content,
         _ => json.to_owned(),
     }
+}
+
+pub(super) fn date_and_clock(timestamp: u64) -> String {
+    format!("{} {}", date(timestamp), clock(timestamp))
+}
+
+/// The Gregorian day (UTC). Years are counted from March, so that the day that leap years add is the last one.
+fn date(timestamp: u64) -> String {
+    const DAYS_OF_400_YEARS: u64 = 146_097;
+    // From the first of March of the year 0.
+    let days = timestamp / DAY_MS + 719_468;
+    let (era, day) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    format!("{:04}-{month:02}-{day:02}", era * 400 + year + next_year)
 }
 
 fn clock(timestamp: u64) -> String {
@@ -108,6 +135,24 @@ mod tests {
             r#"{"id":"1","type":"text","timestamp":0,"source":"bo","payload":"any JSON"}"#,
             r#"00:00:00Z to all from bo: "any JSON""#,
         );
+    }
+
+    #[test]
+    fn a_date_is_that_of_the_calendar() {
+        for (day, expected) in [
+            (0, "1970-01-01"),
+            (58, "1970-02-28"),
+            (59, "1970-03-01"),
+            (364, "1970-12-31"),
+            (11_016, "2000-02-29"),
+            (11_017, "2000-03-01"),
+            (19_675, "2023-11-14"),
+            (19_782, "2024-02-29"),
+            (47_540, "2100-02-28"),
+            (47_541, "2100-03-01"),
+        ] {
+            assert_eq!(date(day * DAY_MS + DAY_MS - 1), expected);
+        }
     }
 
     #[test]

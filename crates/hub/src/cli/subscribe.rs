@@ -115,25 +115,8 @@ impl Parameters {
             None => since.map(|since| ("since", since)),
         };
         let pairs = self.0.iter().map(|(name, value)| (*name, value.as_str()));
-        let pairs: Vec<String> = pairs
-            .chain(start)
-            .map(|(name, value)| format!("{name}={}", percent_encoded(value)))
-            .collect();
-        let mut url = remote.url("/sse");
-        url.set_query(Some(&pairs.join("&")));
-        url
+        remote.url_with("/sse", pairs.chain(start))
     }
-}
-
-/// The hub keeps `+` as `+`, so the encoding of forms will not do.
-fn percent_encoded(text: &str) -> String {
-    let encoded = text.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b',' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    });
-    encoded.collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::hub::Hub;
 /// A client sees its own connections; an admin, and everyone in open mode, sees all.
 pub(super) async fn list(State(hub): State<Arc<Hub>>, identity: Identity) -> Response {
     let mut connections = hub.fanout.connections();
-    if !identity.sees_all_connections() {
+    if !identity.sees_everything() {
         let own = identity.named().map(|client| client.as_str());
         connections.retain(|connection| Some(&*connection.client_id) == own);
     }
@@ -80,7 +80,7 @@ fn member_and_topic(
 fn member(hub: &Hub, identity: &Identity, connection_id: &str) -> Result<Member, Problem> {
     let found = hub.fanout.find(connection_id);
     let own = |member: &Member| {
-        identity.sees_all_connections() || identity.named() == Some(&member.card.client)
+        identity.sees_everything() || identity.named() == Some(&member.card.client)
     };
     found.filter(own).ok_or_else(no_such_connection)
 }

@@ -33,6 +33,13 @@ pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 /// How long browsers may remember the answer to a preflight: Chromium's own upper bound.
 pub(super) const PREFLIGHT_MAX_AGE: &str = "7200";
 
+/// Bytes of the messages on a page of history, unless the first one alone is larger: an answer that takes no more memory
+/// than a few requests do.
+pub(super) const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Rows that a page of history looks at: some milliseconds of a reader thread, which others wait for.
+pub(super) const HISTORY_ROWS_MAX: usize = 4096;
+
 /// When to come back after a refusal that will pass soon: a full queue empties within a commit or two.
 pub(super) const RETRY_SOON_MS: u64 = 1_000;
 

@@ -50,10 +50,7 @@ pub(super) async fn message(
 
 /// The sender, the one it was for, and who may see everything; others do not learn that it exists.
 fn may_read(identity: &Identity, source: &str, found: &Found) -> bool {
-    let Some(client) = identity
-        .named()
-        .filter(|_| !identity.sees_all_connections())
-    else {
+    let Some(client) = identity.named().filter(|_| !identity.sees_everything()) else {
         return true;
     };
     let target = found.entry.as_ref().map(|entry| &entry.subject);

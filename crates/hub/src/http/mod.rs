@@ -13,6 +13,7 @@ mod connections;
 mod cors;
 mod defaults;
 mod exchange;
+mod history;
 mod identity;
 mod listener;
 mod lookup;
@@ -69,7 +70,7 @@ pub(crate) fn seats(connections_max: usize) -> io::Result<Seats> {
 
 fn router(hub: Arc<Hub>) -> Router {
     Router::new()
-        .route(paths::MESSAGES, post(publish::messages))
+        .route(paths::MESSAGES, get(history::list).post(publish::messages))
         .route(&format!("{}{{*id}}", paths::MESSAGE), get(lookup::message))
         .route(
             &format!("{}{{*topic}}", paths::TOPICS),

@@ -54,9 +54,10 @@ fn post(hub: &Called, token: &str, path: &str, body: &str) -> Answer {
 }
 
 /// Every route that needs credentials, with a request that is valid otherwise.
-const ROUTES: [(&str, &str, &str); 13] = [
+const ROUTES: [(&str, &str, &str); 14] = [
     ("GET", "/sse?clientId=alice", ""),
     ("GET", "/sse?clientId=alice&v=1", ""),
+    ("GET", "/api/messages", ""),
     ("POST", "/api/messages", r#"{"id":"m","payload":1}"#),
     ("GET", "/api/messages/m", ""),
     ("POST", "/api/topics/news", "1"),
@@ -454,4 +455,51 @@ fn tokens_are_never_logged_however_much_is() {
         !log.contains(signature) && !log.contains("not-a-token-but-secret"),
         "{log}"
     );
+}
+
+#[test]
+fn history_shows_a_client_its_mailbox_its_topics_and_broadcasts_and_refuses_the_rest() {
+    let hub = keyed();
+    let sender = token("sender", &everything());
+    let batch = r#"[
+        {"id":"to-alice","target":"alice","payload":1},
+        {"id":"to-bob","target":"bob","payload":1},
+        {"id":"news","topic":"news/eu","payload":1},
+        {"id":"not-alice","topic":"news/eu","excludeClientId":"alice","payload":1},
+        {"id":"secret","topic":"secret","payload":1},
+        {"id":"all","payload":1}
+    ]"#;
+    assert_eq!(post(&hub, &sender, "/api/messages", batch).status, 200);
+    let get =
+        |token: &str, query: &str| call(&hub, token, "GET", &format!("/api/messages{query}"), "");
+    let ids = |token: &str, query: &str| {
+        let answer = get(token, query).json();
+        let messages = answer["messages"].as_array().expect("messages").clone();
+        let ids = messages
+            .iter()
+            .map(|m| m["id"].as_str().expect("an id").to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    let alice = token("alice", &json!({"subscribe": ["news/#"]}));
+    assert_eq!(ids(&alice, ""), ["to-alice", "news", "all"]);
+    assert_eq!(ids(&alice, "?clientId=alice"), ["to-alice"]);
+    assert_eq!(ids(&alice, "?topic=news/%2B"), ["news"]);
+    assert_eq!(
+        ids(&alice, "?source=sender&order=desc"),
+        ["all", "news", "to-alice"]
+    );
+    for (query, field) in [
+        ("?clientId=bob", "clientId"),
+        ("?topic=secret", "topic"),
+        ("?topic=%23", "topic"),
+    ] {
+        let expected = (403, "forbidden".into(), Some(field.into()));
+        assert_eq!(get(&alice, query).refusal(), expected, "{query}");
+    }
+    let admin = token("root", &json!({"roles": ["admin"]}));
+    assert_eq!(ids(&admin, "").len(), 6);
+    assert_eq!(ids(&admin, "?clientId=bob"), ["to-bob"]);
+    assert_eq!(ids(&admin, "?topic=%23"), ["news", "not-alice", "secret"]);
+    let nobody = token("nobody", &json!({}));
+    assert_eq!(ids(&nobody, ""), ["all"]);
 }

@@ -462,14 +462,14 @@ fn an_unknown_path_is_a_problem_and_a_wrong_method_names_the_right_ones() {
         );
     }
     for (method, path, allow) in [
-        ("GET", "/api/messages", "POST"),
+        ("PUT", "/api/messages", "GET,HEAD,POST"),
         ("DELETE", "/api/topics/news", "POST"),
         ("PUT", "/api/acks", "POST"),
         ("POST", "/api/connections", "GET,HEAD"),
         ("POST", "/health", "GET,HEAD"),
         ("POST", "/", "GET,HEAD"),
         ("POST", "/sse?clientId=a", "GET,HEAD"),
-        ("OPTIONS", "/api/messages", "POST"),
+        ("OPTIONS", "/api/messages", "GET,HEAD,POST"),
     ] {
         let answer = hub.call(method, path, &[], b"");
         assert_eq!(

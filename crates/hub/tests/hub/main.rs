@@ -9,6 +9,7 @@ mod client;
 mod control;
 mod crash;
 mod harness;
+mod history;
 mod http;
 mod receipts;
 mod review;

@@ -4,6 +4,7 @@ mod config;
 mod feed;
 mod folder;
 mod help;
+mod lookup;
 mod process;
 mod reload;
 mod round_trip;
