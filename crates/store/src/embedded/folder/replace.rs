@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::super::lock::LOCK_FILE;
 use super::super::reserve::RESERVE_FILE;
@@ -45,15 +45,17 @@ pub(super) fn settle(path: &Path) -> Result<Connection, CopyError> {
 /// Settles a database that is to go, or, if it is too damaged for that, takes from it what a new one would take for its
 /// own.
 pub(super) fn give_up(path: &Path) -> Result<(), CopyError> {
-    let settled = path.exists()
-        && open(path)
-            .and_then(alone)
-            .inspect_err(|error| {
+    if path.exists() {
+        match open(path).and_then(alone) {
+            Ok(()) => return Ok(()),
+            // Somebody reads it, say a backup: what they read from must not go.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                return Err(CopyError::io(path, error));
+            }
+            Err(error) => {
                 tracing::warn!(%error, "the store that is replaced cannot be read");
-            })
-            .is_ok();
-    if settled {
-        return Ok(());
+            }
+        }
     }
     for companion in COMPANIONS {
         let mut name = path.as_os_str().to_owned();

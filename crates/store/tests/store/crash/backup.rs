@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tidings_store::{CopyError, Folder, OpenError, Position, Store, Survey};
 
@@ -193,6 +194,24 @@ async fn the_log_of_a_crashed_store_does_not_reach_what_replaces_it() {
         .restore(&file, true)
         .expect("the restore succeeds");
     assert_eq!(ids(crashed.path()).await, ["0", "1", "2"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_somebody_reads_is_not_replaced_under_them() {
+    let (_place, file) = made(3).await;
+    let dir = closed(8).await;
+    let folder = Folder::new(dir.path());
+    let reader = Connection::open(dir.path().join(DATABASE)).expect("the database opens");
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM log")
+        .expect("a read begins");
+    let refused = folder.restore(&file, true);
+    assert!(matches!(refused, Err(CopyError::Io { .. })), "{refused:?}");
+    reader.execute_batch("COMMIT").expect("the read ends");
+    drop(reader);
+    assert_eq!(ids(dir.path()).await.len(), 8);
+    folder.restore(&file, true).expect("the restore succeeds");
+    assert_eq!(ids(dir.path()).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
