@@ -39,6 +39,7 @@ mod tests;
 mod unsent;
 mod wheel;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -103,7 +104,8 @@ impl Fanout {
             let waker = mio::Waker::new(poll.registry(), driver::WAKE)?;
             let inbox = Arc::new(Inbox::new(waker, settings.inbox_bytes_max, metrics.clone()));
             let handle = Handle::new(number, Arc::clone(&inbox));
-            let seed = Clock::wall_ms() ^ number as u64;
+            // Random for each: shards that draw the same numbers would send their clients back in pairs.
+            let seed = RandomState::new().hash_one(number);
             let shard = Shard::new(setup.clone(), &handle, clock.now(), seed);
             let driver = Driver {
                 poll,
