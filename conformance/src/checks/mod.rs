@@ -6,6 +6,7 @@ mod batch;
 mod bodies;
 mod commands;
 mod connections;
+mod control;
 mod cors;
 mod credentials;
 mod cursors;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
         addresses::CHECKS,
         commands::CHECKS,
         connections::CHECKS,
+        control::CHECKS,
         status::CHECKS,
         acks::CHECKS,
         credentials::CHECKS,
