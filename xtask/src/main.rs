@@ -26,6 +26,10 @@ Commands:
                       banned crates, the page in Chromium, and the checks of its JavaScript.
   soak [<rounds>]     Kill the store in the middle of its work so many times (2,000 unless told: some ten
                       minutes) and compare what is left with what was acknowledged; `test` does it a few times.
+  sim [--seeds <n>] [--seed <first>]
+                      Run the whole hub in one thread through so many random histories (1,000 unless told; some
+                      30 a second) and hold each against a model; a failing seed prints the command that repeats it.
+                      `test` runs 300.
   help                Print this text.
 
 `test` needs Node.js 20 or newer with npm, and Chromium: from $CHROMIUM, from PATH, or, as root on Debian,
@@ -46,6 +50,13 @@ fn main() -> ExitCode {
         ["test"] => suite::test(),
         ["soak"] => suite::soak("2000"),
         ["soak", rounds] if rounds.parse::<u64>().is_ok() => suite::soak(rounds),
+        ["sim", ref options @ ..] => match sim_options(options) {
+            Some((seeds, first)) => suite::sim(&seeds.to_string(), &first.to_string()),
+            None => {
+                eprint!("cargo xtask sim: --seeds and --seed take a number\n\n{HELP}");
+                ExitCode::FAILURE
+            }
+        },
         _ => {
             eprint!(
                 "cargo xtask: no such command: {}\n\n{HELP}",
@@ -54,6 +65,25 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// How many seeds, and the first of them.
+fn sim_options(options: &[&str]) -> Option<(u64, u64)> {
+    let (mut seeds, mut first) = (None, None);
+    for option in options.chunks(2) {
+        let &[name, value] = option else {
+            return None;
+        };
+        let value = value.parse().ok()?;
+        match name {
+            "--seeds" => seeds = Some(value),
+            "--seed" => first = Some(value),
+            _ => return None,
+        }
+    }
+    // A seed alone is one that is to be repeated.
+    let many = if first.is_some() { 1 } else { 1_000 };
+    Some((seeds.unwrap_or(many), first.unwrap_or(0)))
 }
 
 /// The root of the repository, wherever the command was typed.

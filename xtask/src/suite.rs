@@ -35,6 +35,18 @@ const KILL: [&str; 6] = [
     "crash::kill",
 ];
 
+/// Also the workspace, for the same reason.
+const SIM: [&str; 8] = [
+    "test",
+    "--workspace",
+    "--locked",
+    "--lib",
+    "sim::what_was_accepted",
+    "--",
+    "--nocapture",
+    "--test-threads=1",
+];
+
 pub(crate) fn test() -> ExitCode {
     let started = Instant::now();
     let preparing = thread::spawn(|| (timed(node::install), timed(chromium::find)));
@@ -79,6 +91,16 @@ pub(crate) fn soak(rounds: &str) -> ExitCode {
     let soak = Step::run("soak", || suite(kill, count_libtest));
     let took = soak.took;
     conclude(&[soak], took)
+}
+
+/// The simulation of the whole hub, for as many seeds.
+pub(crate) fn sim(seeds: &str, first: &str) -> ExitCode {
+    let mut sim = cargo(SIM);
+    sim.env("TIDINGS_SIM_SEEDS", seeds);
+    sim.env("TIDINGS_SIM_SEED", first);
+    let sim = Step::run("simulation", || suite(sim, count_libtest));
+    let took = sim.took;
+    conclude(&[sim], took)
 }
 
 /// Prints the steps and, as the last line, their sum.

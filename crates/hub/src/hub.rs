@@ -112,7 +112,8 @@ impl Hub {
         )
         .map_err(StartError::Threads)?;
         let presence = fanout.presence();
-        let receipts = Receipts::start(&config.receipts, store.clone(), inbox, presence)
+        let at_once = settings.repeats_at_once();
+        let receipts = Receipts::start(&config.receipts, at_once, store.clone(), inbox, presence)
             .await
             .map_err(StartError::Receipts)?;
         let epoch = store
@@ -242,6 +243,20 @@ fn trims(hub: &Hub) -> Interval {
     trim
 }
 
+async fn trim_once(hub: &Hub) {
+    // On a full disk only retention makes room.
+    if let Err(error) = hub.receipts.write_down().await {
+        tracing::warn!(%error, "retention runs though pending acks are not written down");
+    }
+    match hub.store.trim().await {
+        Ok(trimmed) => {
+            tracing::debug!(?trimmed, "retention");
+            hub.receipts.trimmed(hub.store.trimmed_to(Class::Mailbox));
+        }
+        Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
+    }
+}
+
 /// Runs retention, and watches the store.
 async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
     let mut reloads = hub.live.reloads();
@@ -249,13 +264,7 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
     let mut look = interval(HEALTH_EVERY);
     loop {
         tokio::select! {
-            _ = trim.tick() => match hub.store.trim().await {
-                Ok(trimmed) => {
-                    tracing::debug!(?trimmed, "retention");
-                    hub.receipts.trimmed(hub.store.trimmed_to(Class::Mailbox));
-                }
-                Err(error) => tracing::warn!(%error, "retention did not run; it is tried again"),
-            },
+            _ = trim.tick() => trim_once(&hub).await,
             () = reloads.next() => trim = trims(&hub),
             _ = look.tick() => {
                 if hub.store.health() == Health::Failed || hub.fanout.has_failed() {

@@ -14,6 +14,8 @@ mod memory;
 mod metrics;
 mod page;
 mod receipts;
+#[cfg(test)]
+mod sim;
 
 pub use auth::WeakSecret;
 pub use hub::{Hub, Running, StartError};

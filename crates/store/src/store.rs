@@ -39,6 +39,25 @@ impl Store {
         })
     }
 
+    /// For tests: a store in memory as it would be found after a crash if it were on disk, in a new epoch. This one is closed.
+    /// A `last` that is not the newest position is a defect on purpose.
+    ///
+    /// # Panics
+    /// For a store on disk: copy its files and open the copy.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn restarted(
+        &self,
+        options: Options,
+        followers: Vec<Box<dyn Follower>>,
+        last: Option<Position>,
+    ) -> Self {
+        match self {
+            Self::Memory(memory) => Self::Memory(memory.restarted(options, followers, last)),
+            Self::Embedded(_) => panic!("a store on disk is opened again, not restarted"),
+        }
+    }
+
     /// See [`Journal::append`].
     pub async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>, AppendError> {
         each!(self, store => store.append(records).await)

@@ -12,12 +12,13 @@ use uuid::Uuid;
 use super::card::Card;
 use super::clock::Now;
 
-/// The first event of a stream.
-pub(crate) fn connect(card: &Card, detail: ConnectDetail, now: Now) -> Vec<u8> {
+/// The first event of a stream. It moves the client on to the start, unless a gap follows: only that does, so that a client
+/// that is cut off in between is told again.
+pub(crate) fn connect(card: &Card, detail: ConnectDetail, gap_follows: bool, now: Now) -> Vec<u8> {
     let cursor = detail.cursor.clone();
     own(
         Some(card),
-        Some(&cursor),
+        Some(&*cursor).filter(|_| !gap_follows),
         MessageType::System,
         &SystemPayload::new(SystemEvent::Connect, detail),
         now,

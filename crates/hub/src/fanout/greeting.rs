@@ -26,6 +26,7 @@ pub(crate) fn greeting(
     card: &Card,
     place: &Place,
     resumed: bool,
+    gap_follows: bool,
     headers: &[(HeaderName, HeaderValue)],
     now: Now,
 ) -> Vec<u8> {
@@ -56,7 +57,7 @@ pub(crate) fn greeting(
             ids: config.store.idempotency_ids,
         },
     };
-    out.extend(events::connect(card, detail, now));
+    out.extend(events::connect(card, detail, gap_follows, now));
     out
 }
 

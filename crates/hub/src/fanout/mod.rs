@@ -62,6 +62,22 @@ pub(crate) use self::place::Place;
 pub(crate) use self::registry::Member;
 pub(crate) use self::settings::{Settings, Timing};
 
+/// What a hub without threads and sockets is built of.
+#[cfg(test)]
+pub(crate) mod parts {
+    pub(crate) use super::card::Card;
+    pub(crate) use super::dispatch::Target;
+    pub(crate) use super::events::{connect, gap};
+    pub(crate) use super::history::{Bounds, Request, answer};
+    pub(crate) use super::inbox::{Control, Inbox, Item, TopicChange};
+    pub(crate) use super::index::Kinds;
+    pub(crate) use super::jitter::Jitter;
+    pub(crate) use super::registry::Registry;
+    pub(crate) use super::settings::Timing;
+    pub(crate) use super::shard::{Handle, Key, Setup, Shard};
+    pub(crate) use super::start::{Asked, Start, decide};
+}
+
 use self::dispatch::Target;
 use self::driver::Driver;
 use self::inbox::{Control, Inbox, Item};

@@ -127,7 +127,9 @@ pub(crate) async fn open(hub: &Hub, request: Subscribe) -> Result<Opening, Probl
         .receipts
         .repeats(&hub.store, card.client.as_str(), &place)
         .await;
-    let greeting = greeting(hub, &card, &place, resumed, &request.headers, now);
+    let gap_follows = !gaps.is_empty();
+    let headers = &request.headers;
+    let greeting = greeting(hub, &card, &place, resumed, gap_follows, headers, now);
     let gaps = gaps
         .into_iter()
         .flat_map(|gap| events::gap(&card, gap, now));

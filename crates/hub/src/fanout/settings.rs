@@ -54,6 +54,9 @@ const HISTORY: Bounds = Bounds {
 /// About 100 bytes each beside the bytes of the ring.
 const RING_FRAMES_MAX: usize = 65_536;
 
+/// Repeats to one client at the same moment; a client that acks nothing is not to be flooded either.
+const REPEATS_AT_ONCE_MAX: usize = 64;
+
 /// How often a comment goes out where heartbeats are off, so that proxies keep the connection.
 const COMMENT_MS: u64 = 25_000;
 
@@ -75,6 +78,11 @@ impl Settings {
             history: HISTORY,
             timing: Timing::new(sse),
         }
+    }
+
+    /// Live-only messages that may come to one connection together without putting it behind.
+    pub(crate) fn repeats_at_once(&self) -> usize {
+        (self.pending_max.min(self.ring_frames_max) / 4).clamp(1, REPEATS_AT_ONCE_MAX)
     }
 
     /// Milliseconds between two signs of life on a stream that wishes heartbeats every `heartbeat_ms`.

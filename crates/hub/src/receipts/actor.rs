@@ -69,8 +69,8 @@ impl Actor {
         inbox: Arc<Inbox>,
         connected: Connected,
         clock: Clock,
+        now: Now,
     ) -> Result<Self, ReadError> {
-        let now = clock.now();
         let trimmed_to = store.trimmed_to(tidings_store::Class::Mailbox).0;
         let mut book = Book::new(rules, 0);
         let followed = load(&store, &mut book, now).await?;

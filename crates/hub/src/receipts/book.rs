@@ -1,6 +1,6 @@
 //! Every message that waits for its ack, and what has changed since it was last written. No clock, no I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -202,6 +202,7 @@ impl Book {
         limit: usize,
     ) -> Vec<Repeat> {
         let mut repeats = Vec::new();
+        let mut of_client: HashMap<Arc<str>, usize> = HashMap::new();
         while repeats.len() < limit {
             let Some((due, _)) = self.timetable.first() else {
                 break;
@@ -220,6 +221,13 @@ impl Book {
             match kept.pending.act(now, here, self.trimmed_to, &self.rules) {
                 Due::Expire => self.finish(&key, ReceiptStatus::Expired, now),
                 Due::Repeat(number) => {
+                    let made = of_client.entry(Arc::clone(&key.client)).or_default();
+                    *made += 1;
+                    if *made > self.rules.at_once {
+                        kept.pending.postpone(now);
+                        self.arm(&key, now);
+                        continue;
+                    }
                     let position = kept.pending.position;
                     repeats.push(Repeat { position, number });
                     self.arm(&key, now);
@@ -260,6 +268,8 @@ impl Book {
     /// What has changed; from now on it counts as written.
     pub(super) fn take_changes(&mut self) -> Changes {
         let dirty = std::mem::take(&mut self.dirty);
+        #[cfg(test)]
+        let dirty = crate::sim::planted::without_last(dirty);
         let pending = dirty.iter().map(|key| match self.kept.get(key) {
             Some(kept) => cell::put_pending(key, kept),
             None => cell::delete_pending(key),

@@ -10,7 +10,13 @@ pub(crate) struct Rules {
     pub(super) delay_max_ms: u64,
     /// The first sending counts as one.
     pub(super) attempts_max: u32,
+    /// Repeats to one client at the same moment; the others follow a little later. More than its connections can hold would
+    /// put them behind, and repeats, being live only, do not go to a connection that is behind: none would ever arrive.
+    pub(super) at_once: usize,
 }
+
+/// How much later repeats are made that are too many at once.
+const SPREAD_MS: u64 = 250;
 
 /// A message that waits for its ack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +55,12 @@ pub(super) enum Due {
 }
 
 impl Rules {
-    pub(super) fn new(settings: &config::Receipts) -> Self {
+    pub(super) fn new(settings: &config::Receipts, at_once: usize) -> Self {
         Self {
             first_delay_ms: settings.first_delay_ms,
             delay_max_ms: settings.delay_max_ms,
             attempts_max: u32::try_from(settings.attempts_max).unwrap_or(u32::MAX),
+            at_once,
         }
     }
 
@@ -151,6 +158,11 @@ impl Pending {
         }
     }
 
+    /// The repeat that was decided is made a little later.
+    pub(super) fn postpone(&mut self, now: Now) {
+        self.due = Some(now.mono_ms.saturating_add(SPREAD_MS));
+    }
+
     fn is_used_up(&self, rules: &Rules) -> bool {
         self.attempts >= rules.attempts_max
     }
@@ -164,6 +176,7 @@ mod tests {
         first_delay_ms: 10_000,
         delay_max_ms: 300_000,
         attempts_max: 10,
+        at_once: 64,
     };
     const START: u64 = 1_700_000_000_000;
 

@@ -21,6 +21,8 @@ mod metrics;
 mod receipt;
 pub(crate) mod repeat;
 #[cfg(test)]
+pub(crate) mod stepped;
+#[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,17 +64,21 @@ pub(crate) enum SettleError {
 }
 
 impl Receipts {
-    /// Loads what is pending, derives what the journal has beyond that, and goes on from there.
+    /// Loads what is pending, derives what the journal has beyond that, and goes on from there. `at_once`: how many repeats
+    /// a connection can hold together.
     pub(crate) async fn start(
         settings: &config::Receipts,
+        at_once: usize,
         store: Store,
         inbox: Arc<Inbox>,
         presence: Presence,
     ) -> Result<Self, ReadError> {
         let connected = Box::new(move |client: &str| presence.connected(client));
-        let rules = Rules::new(settings);
+        let rules = Rules::new(settings, at_once);
+        let clock = Clock::start();
+        let inbox_of_actor = Arc::clone(&inbox);
         let actor =
-            Actor::open(rules, store, Arc::clone(&inbox), connected, Clock::start()).await?;
+            Actor::open(rules, store, inbox_of_actor, connected, clock, clock.now()).await?;
         Ok(Self {
             inbox,
             actor: Mutex::new(Some(tokio::spawn(actor.run()))),
@@ -125,6 +131,12 @@ impl Receipts {
             tracing::error!(%error, "read what a client has not acknowledged; it comes when it is due");
             Vec::new()
         })
+    }
+
+    /// Writes down what waits for acks of all that was accepted until now. To be called before retention runs: what it takes
+    /// could not be derived from the journal again, and nobody would be told that it expired.
+    pub(crate) async fn write_down(&self) -> Result<(), SettleError> {
+        self.settle("", Vec::new(), Vec::new()).await
     }
 
     /// Retention has run.

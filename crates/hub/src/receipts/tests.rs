@@ -27,6 +27,7 @@ const RULES: Rules = Rules {
     first_delay_ms: 10_000,
     delay_max_ms: 300_000,
     attempts_max: 10,
+    at_once: 8,
 };
 
 /// A repeat that passed the journal: to whom, the message, and its number.
@@ -279,6 +280,7 @@ fn open(
             Arc::clone(inbox),
             connected,
             Clock::start(),
+            Clock::start().now(),
         ))
         .expect("readable")
 }
@@ -729,4 +731,56 @@ fn a_copy_that_comes_again_takes_the_place_of_the_first_and_keeps_its_attempts()
     assert!(second > first);
     assert_eq!(world.owed("alice"), [("m".to_owned(), 2)]);
     assert_eq!(world.pending(), 1);
+}
+
+#[test]
+fn a_client_that_owes_many_acks_is_sent_repeats_in_turns_and_all_of_them() {
+    let mut world = World::new();
+    world.attach("alice");
+    world.attach("carol");
+    let ids: Vec<_> = (0..20).map(|n| format!("{n:02}")).collect();
+    for id in &ids {
+        world.publish("bob", id, "alice");
+        world.sent("bob", id, "alice", 0);
+    }
+    world.publish("bob", "x", "carol");
+    world.sent("bob", "x", "carol", 0);
+    let mut turns = Vec::new();
+    world.pass(9_750);
+    for _ in 0..4 {
+        world.pass(250);
+        let repeats = world.repeats();
+        turns.push(repeats.len());
+        for (client, id, number) in repeats {
+            world.sent("bob", &id, &client, number);
+        }
+    }
+    assert_eq!(turns, [9, 8, 4, 0]);
+}
+
+#[test]
+fn what_is_written_down_before_retention_takes_it_is_told_as_expired_after_a_crash() {
+    let mailbox = Keep {
+        count: 1,
+        ..Keep::default()
+    };
+    let retention = Retention {
+        mailbox,
+        ..Retention::default()
+    };
+    let mut world = World::with(Options {
+        retention,
+        ..Options::default()
+    });
+    world.publish("bob", "m", "alice");
+    // As the hub asks for it before each run of retention.
+    world.settle("alice", vec![], vec![]).expect("stored");
+    world.publish("bob", "n", "alice");
+    world
+        .runtime
+        .block_on(world.store.trim())
+        .expect("memory trims");
+    world.restart();
+    world.round();
+    assert_eq!(world.receipts("bob"), [receipt("m", "alice", "expired")]);
 }

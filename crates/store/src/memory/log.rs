@@ -194,6 +194,11 @@ impl Log {
             .max(removed)
     }
 
+    /// When the newest removed entry was stored.
+    pub(super) fn removed_at(&self) -> u64 {
+        self.removed.1
+    }
+
     pub(super) fn locate(&self, source: &str, id: &str) -> Option<Arc<Entry>> {
         let position = self.by_identity.get(&(source.into(), id.into()))?;
         self.rows.get(position).map(|row| row.entry.clone())

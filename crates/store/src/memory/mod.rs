@@ -8,6 +8,7 @@ mod log;
 mod reader;
 mod state;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,8 @@ pub struct Memory {
 
 struct Shared {
     epoch: String,
+    /// The last positions of earlier epochs.
+    ends: HashMap<String, Position>,
     timeline: Timeline,
     closed: AtomicBool,
     /// Taken before the state, never after it.
@@ -43,10 +46,38 @@ impl Memory {
         let timeline = Timeline::resume(options.clock.clone(), 0);
         let shared = Shared {
             epoch: crate::journal::new_epoch(),
+            ends: HashMap::new(),
             timeline,
             closed: AtomicBool::new(false),
             followers: Mutex::new(followers),
             state: Mutex::new(State::new(options)),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// What another open would find if this store were on disk: log and cells, in a new epoch. Takes them from this one,
+    /// which is closed. Positions go on after `last`, or, as they must, after the newest that was given.
+    pub(crate) fn restarted(
+        &self,
+        options: Options,
+        followers: Vec<Box<dyn Follower>>,
+        last: Option<Position>,
+    ) -> Self {
+        Journal::close(self);
+        let mut ends = self.shared.ends.clone();
+        let left = std::mem::replace(&mut *self.shared.state(), State::new(options.clone()));
+        ends.insert(self.shared.epoch.clone(), left.last());
+        let timeline = Timeline::resume(options.clock.clone(), left.newest_stored_at());
+        let state = left.restarted(options, timeline.now(), last);
+        let shared = Shared {
+            epoch: crate::journal::new_epoch(),
+            ends,
+            timeline,
+            closed: AtomicBool::new(false),
+            followers: Mutex::new(followers),
+            state: Mutex::new(state),
         };
         Self {
             shared: Arc::new(shared),
@@ -116,7 +147,10 @@ impl Journal for Memory {
     }
 
     fn lineage_end(&self, epoch: &str) -> Option<Position> {
-        (epoch == self.shared.epoch).then(|| self.shared.state().last())
+        if epoch == self.shared.epoch {
+            return Some(self.shared.state().last());
+        }
+        self.shared.ends.get(epoch).copied()
     }
 
     fn trimmed_to(&self, class: Class) -> Position {

@@ -49,6 +49,33 @@ impl State {
         }
     }
 
+    /// With the log and the cells of this one, and of the window what can be told from the log.
+    pub(super) fn restarted(self, options: Options, now: u64, last: Option<Position>) -> Self {
+        let window_ms = options.idempotency_window.ms;
+        let last = last.unwrap_or(self.last);
+        let mut state = Self {
+            log: self.log,
+            cells: self.cells,
+            last,
+            released: last,
+            ..Self::new(options)
+        };
+        for entry in state.log.after(Position::ZERO) {
+            if now.saturating_sub(entry.stored_at) < window_ms {
+                let key = state.window.key(&entry.source, &entry.id);
+                state.window.remember(key, entry.position, entry.stored_at);
+            }
+        }
+        state.window.settle();
+        state
+    }
+
+    pub(super) fn newest_stored_at(&self) -> u64 {
+        let newest = self.log.after(Position::ZERO).next_back();
+        let removed_at = self.log.removed_at();
+        newest.map_or(removed_at, |entry| entry.stored_at.max(removed_at))
+    }
+
     /// Makes a commit visible to reads; returns what to hand to the followers.
     pub(super) fn commit(
         &mut self,
