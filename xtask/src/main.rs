@@ -30,6 +30,8 @@ Commands:
                       Run the whole hub in one thread through so many random histories (1,000 unless told; some
                       30 a second) and hold each against a model; a failing seed prints the command that repeats it.
                       `test` runs 300.
+  bench-history       Fill a store with 1,000,000 messages and measure pages of its history, and what so many cost
+                      those who publish (an optimised build, some minutes).
   help                Print this text.
 
 `test` needs Node.js 20 or newer with npm, and Chromium: from $CHROMIUM, from PATH, or, as root on Debian,
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         ["test"] => suite::test(),
+        ["bench-history"] => suite::bench_history(),
         ["soak"] => suite::soak("2000"),
         ["soak", rounds] if rounds.parse::<u64>().is_ok() => suite::soak(rounds),
         ["sim", ref options @ ..] => match sim_options(options) {

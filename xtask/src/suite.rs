@@ -103,6 +103,14 @@ pub(crate) fn sim(seeds: &str, first: &str) -> ExitCode {
     conclude(&[sim], took)
 }
 
+/// Prints what it measures; no figure is wrong.
+pub(crate) fn bench_history() -> ExitCode {
+    let bench = ["bench", "--package", "tidings-store", "--bench", "history"];
+    let step = Step::run("bench-history", || check(cargo(bench)));
+    let took = step.took;
+    conclude(&[step], took)
+}
+
 /// Prints the steps and, as the last line, their sum.
 fn conclude(steps: &[Step], took: Duration) -> ExitCode {
     println!();

@@ -38,7 +38,7 @@ pub(super) const PREFLIGHT_MAX_AGE: &str = "7200";
 pub(super) const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Rows that a page of history looks at: some milliseconds of a reader thread, which others wait for.
-pub(super) const HISTORY_ROWS_MAX: usize = 4096;
+pub(super) const HISTORY_ROWS_MAX: usize = 3000;
 
 /// When to come back after a refusal that will pass soon: a full queue empties within a commit or two.
 pub(super) const RETRY_SOON_MS: u64 = 1_000;
