@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::auth::{Auth, WeakSecret};
 use crate::config::{Changes, Config};
-use crate::fanout::{self, Clock, Dispatcher, Fanout, Settings, Timing};
+use crate::fanout::{self, Dispatcher, Fanout, Settings, Timing};
 use crate::http::{self, Listener, Origins, Server};
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -151,12 +151,6 @@ impl Hub {
     /// From where the hub may be called at this moment.
     pub(crate) fn origins(&self) -> Arc<Origins> {
         self.live.origins()
-    }
-
-    /// Milliseconds since 1970.
-    #[allow(clippy::unused_self)]
-    pub(crate) fn now_ms(&self) -> u64 {
-        Clock::wall_ms()
     }
 
     /// Whether the hub is shutting down: no new streams.

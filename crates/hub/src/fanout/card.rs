@@ -63,18 +63,24 @@ impl Card {
 
     /// The card with another topic, which counts after `released`; `None` when it has the topic already.
     pub(crate) fn with_topic(&self, topic: &TopicPattern, released: u64) -> Option<Self> {
+        if self.topics.contains(topic) {
+            return None;
+        }
         let mut card = self.copy();
         card.added.push((topic.clone(), released));
         card.topics.push(topic.clone());
-        (!self.topics.contains(topic)).then_some(card)
+        Some(card)
     }
 
     /// The card without the topic; `None` when it does not have it.
     pub(crate) fn without_topic(&self, topic: &TopicPattern) -> Option<Self> {
+        if !self.topics.contains(topic) {
+            return None;
+        }
         let mut card = self.copy();
         card.topics.retain(|kept| kept != topic);
         card.added.retain(|(added, _)| added != topic);
-        self.topics.contains(topic).then_some(card)
+        Some(card)
     }
 
     fn copy(&self) -> Self {

@@ -16,7 +16,7 @@ use super::chunk::{Chunk, Sent};
 use super::clock::Now;
 use super::events;
 use super::frame::{Batch, Frame};
-use super::history::{Answer, Request, Urgent};
+use super::history::{Answer, Request};
 use super::lane::LANE_PRIORITY_MIN;
 use super::losses::KnownLosses;
 use super::metrics::Tally;
@@ -169,7 +169,7 @@ impl<S: Write> Connection<S> {
                 urgent,
             } => {
                 if let Some(urgent) = &urgent {
-                    self.fill_lane(urgent);
+                    behind.fill_lane(urgent);
                 }
                 if let Some(loss) = loss {
                     self.report(loss, scanned_to, view);
@@ -239,12 +239,6 @@ impl<S: Write> Connection<S> {
     fn fall_behind(&mut self, view: &mut View<'_>) {
         view.tally.fell_behind += 1;
         self.phase = Phase::Behind(Box::new(Behind::new(self.place.scan())));
-    }
-
-    fn fill_lane(&mut self, urgent: &Urgent) {
-        if let Phase::Behind(behind) = &mut self.phase {
-            behind.fill_lane(urgent);
-        }
     }
 
     /// Tells the client of a loss, once, and goes on behind it, but not beyond what the slice looked at: a slice of some of

@@ -11,15 +11,19 @@ pub(crate) struct Wheel<K> {
     slots: Vec<Vec<(u64, K)>>,
     /// The first tick that has not been handed out.
     next: u64,
+    /// Slots before this tick are empty. Kept, because each turn of a shard asks how long it may sleep.
+    idle_until: u64,
 }
 
 impl<K> Wheel<K> {
     pub(crate) fn new(now_ms: u64) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(SLOTS, Vec::new);
+        let next = now_ms / TICK_MS;
         Self {
             slots,
-            next: now_ms / TICK_MS,
+            next,
+            idle_until: next + SLOTS as u64,
         }
     }
 
@@ -27,6 +31,8 @@ impl<K> Wheel<K> {
     pub(crate) fn insert(&mut self, due_ms: u64, key: K) {
         let tick = due_ms.div_ceil(TICK_MS).max(self.next);
         self.slots[(tick % SLOTS as u64) as usize].push((tick, key));
+        let visited = self.next + (tick - self.next) % SLOTS as u64;
+        self.idle_until = self.idle_until.min(visited);
     }
 
     /// Takes out what is due at `now_ms`.
@@ -47,15 +53,16 @@ impl<K> Wheel<K> {
             *slot = kept;
         }
         self.next = self.next.max(now + 1);
+        if self.idle_until < self.next {
+            let turn = self.next..self.next + SLOTS as u64;
+            let has_any = |tick: &u64| !self.slots[(tick % SLOTS as u64) as usize].is_empty();
+            self.idle_until = turn.clone().find(has_any).unwrap_or(turn.end);
+        }
     }
 
-    /// How long until something may be due, or one turn.
+    /// How long until something may be due; at most one turn.
     pub(crate) fn wait_ms(&self, now_ms: u64) -> u64 {
-        let is_empty = |tick: &u64| self.slots[(tick % SLOTS as u64) as usize].is_empty();
-        let idle = (self.next..self.next + SLOTS as u64)
-            .take_while(is_empty)
-            .count() as u64;
-        ((self.next + idle) * TICK_MS).saturating_sub(now_ms).max(1)
+        (self.idle_until * TICK_MS).saturating_sub(now_ms).max(1)
     }
 }
 
@@ -93,6 +100,29 @@ mod tests {
         assert_eq!(wheel.wait_ms(24_000), 1_024);
         wheel.advance(26_000, &mut Vec::new());
         assert!(wheel.wait_ms(26_000) > 60_000);
+    }
+
+    #[test]
+    fn whoever_sleeps_as_long_as_the_wheel_says_is_late_for_nothing() {
+        let mut wheel = Wheel::new(0);
+        for due in [0, 250, 65_000, 65_600, 131_000, 300_000] {
+            wheel.insert(due, due);
+        }
+        let (mut now, mut due) = (0, Vec::new());
+        let mut returned = Vec::new();
+        while returned.len() < 8 {
+            wheel.advance(now, &mut due);
+            for key in due.drain(..) {
+                assert!(key <= now && now < key + 2 * TICK_MS, "{key} at {now}");
+                returned.push(key);
+                if key == 250 {
+                    // Put in on the way: sooner and later than what is there.
+                    wheel.insert(now + 40, now + 40);
+                    wheel.insert(now + 200_000, now + 200_000);
+                }
+            }
+            now += wheel.wait_ms(now);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::identity::identify;
 use super::problem::{self, Refused};
 use super::query::Query;
 use crate::auth::Identity;
-use crate::fanout::{self, Instance, Opening, Since, Subscribe};
+use crate::fanout::{self, Clock, Instance, Opening, Since, Subscribe};
 use crate::hub::Hub;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -40,7 +40,10 @@ pub(super) async fn open(
         return Ok(Answer::Response(method_not_allowed()));
     }
     let identity = identify(hub, head)?;
-    if identity.expires_at().is_some_and(|at| at <= hub.now_ms()) {
+    if identity
+        .expires_at()
+        .is_some_and(|at| at <= Clock::wall_ms())
+    {
         // The leeway for clocks is for requests: a stream would be closed again at once, and its client come back.
         return Err(problem::token_expired());
     }
@@ -82,7 +85,7 @@ pub(super) async fn open(
 pub(super) fn refusal(problem: Problem, uri: &Uri, hub: &Hub) -> Response {
     let query = Query::parse(uri.query().unwrap_or_default()).unwrap_or_default();
     if problem::is_temporary(&problem) && !is_sdk(&query) {
-        problem::to_stream(problem, hub.config().sse.retry_ms, hub.now_ms())
+        problem::to_stream(problem, hub.config().sse.retry_ms, Clock::wall_ms())
     } else {
         Refused(problem).into_response()
     }

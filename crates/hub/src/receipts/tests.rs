@@ -65,6 +65,22 @@ impl World {
         Self::with(Options::default())
     }
 
+    /// Retention keeps so many mailbox messages.
+    fn keeping(count: u64) -> Self {
+        let mailbox = Keep {
+            count,
+            ..Keep::default()
+        };
+        let retention = Retention {
+            mailbox,
+            ..Retention::default()
+        };
+        Self::with(Options {
+            retention,
+            ..Options::default()
+        })
+    }
+
     fn with(options: Options) -> Self {
         let inbox = Arc::new(Inbox::new(Metrics::default()));
         let passed = Recorder::default();
@@ -592,18 +608,7 @@ fn a_message_expires_with_its_time_to_live_sent_or_not() {
 
 #[test]
 fn a_pending_message_that_retention_removes_is_expired() {
-    let mailbox = Keep {
-        count: 2,
-        ..Keep::default()
-    };
-    let retention = Retention {
-        mailbox,
-        ..Retention::default()
-    };
-    let mut world = World::with(Options {
-        retention,
-        ..Options::default()
-    });
+    let mut world = World::keeping(2);
     world.publish("anonymous", "gone", "alice");
     world.publish("anonymous", "kept", "alice");
     world.publish("anonymous", "newest", "alice");
@@ -760,18 +765,7 @@ fn a_client_that_owes_many_acks_is_sent_repeats_in_turns_and_all_of_them() {
 
 #[test]
 fn what_is_written_down_before_retention_takes_it_is_told_as_expired_after_a_crash() {
-    let mailbox = Keep {
-        count: 1,
-        ..Keep::default()
-    };
-    let retention = Retention {
-        mailbox,
-        ..Retention::default()
-    };
-    let mut world = World::with(Options {
-        retention,
-        ..Options::default()
-    });
+    let mut world = World::keeping(1);
     world.publish("bob", "m", "alice");
     // As the hub asks for it before each run of retention.
     world.settle("alice", vec![], vec![]).expect("stored");

@@ -113,14 +113,15 @@ impl<S: Write> Shard<S> {
             sse::comment(&mut comment, "");
             connection.send_own(comment);
         } else if connection.is_caught_up() {
-            let made_now =
-                |made: &&(Now, u64, Vec<u8>)| made.0.mono_ms == now.mono_ms && made.1 == *released;
-            let beat = match heartbeat.as_ref().filter(made_now) {
-                Some((.., beat)) => beat.clone(),
-                None => events::heartbeat(&connection.cursor(*released).text(epoch), now),
+            let is_current = |(at, position, _): &(Now, u64, Vec<u8>)| {
+                at.mono_ms == now.mono_ms && position == released
             };
+            let made = heartbeat.take_if(|made| is_current(made));
+            let (.., beat) = heartbeat.insert(made.unwrap_or_else(|| {
+                let cursor = connection.cursor(*released).text(epoch);
+                (now, *released, events::heartbeat(&cursor, now))
+            }));
             connection.send_own(beat.clone());
-            *heartbeat = Some((now, *released, beat));
         } else {
             let cursor = connection.cursor(*released).text(epoch);
             connection.send_own(events::heartbeat(&cursor, now));

@@ -21,6 +21,23 @@ fn publish_each(
     }
 }
 
+/// Retention keeps so many of each class, and the ring next to nothing.
+fn keeping(count: u64) -> World {
+    let keep = Keep {
+        count,
+        ..Keep::default()
+    };
+    let options = Options {
+        retention: Retention::from_fn(|_| keep),
+        ..Options::default()
+    };
+    let settings = Settings {
+        ring_bytes_max: 1,
+        ..settings()
+    };
+    World::with_store(settings, options)
+}
+
 fn names(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix}{n}")).collect()
 }
@@ -175,21 +192,7 @@ fn shared_messages_never_go_before_an_unread_mailbox_and_count_from_now() {
 
 #[test]
 fn a_loss_in_a_topic_does_not_skip_a_mailbox_that_is_read_from_further_on() {
-    let keep = Keep {
-        count: 3,
-        ..Keep::default()
-    };
-    let options = Options {
-        retention: Retention::from_fn(|_| keep),
-        ..Options::default()
-    };
-    let mut world = World::with_store(
-        Settings {
-            ring_bytes_max: 1,
-            ..settings()
-        },
-        options,
-    );
+    let mut world = keeping(3);
     for n in 0..8 {
         publish_each(&mut world, &topic("t"), NORMAL, [format!("topic{n}")], 10);
         publish_each(
@@ -215,22 +218,7 @@ fn a_loss_in_a_topic_does_not_skip_a_mailbox_that_is_read_from_further_on() {
 
 #[test]
 fn a_loss_in_the_mailbox_is_told_though_a_newer_one_in_a_topic_is_known() {
-    let keep = Keep {
-        count: 3,
-        ..Keep::default()
-    };
-    let options = Options {
-        retention: Retention::from_fn(|_| keep),
-        ..Options::default()
-    };
-    let ring_bytes_max = 1;
-    let mut world = World::with_store(
-        Settings {
-            ring_bytes_max,
-            ..settings()
-        },
-        options,
-    );
+    let mut world = keeping(3);
     let mut client = Client::new("alice", &["t"]);
     publish_each(&mut world, &mailbox("alice"), NORMAL, names("early", 3), 10);
     publish_each(&mut world, &topic("t"), NORMAL, names("topic", 8), 10);
@@ -314,22 +302,7 @@ fn when_as_many_are_ahead_as_may_be_a_live_only_message_still_goes_before_later_
 
 #[test]
 fn a_message_that_is_read_and_then_lost_is_not_overtaken_by_a_later_one_of_its_priority() {
-    let keep = Keep {
-        count: 8,
-        ..Keep::default()
-    };
-    let options = Options {
-        retention: Retention::from_fn(|_| keep),
-        ..Options::default()
-    };
-    let ring_bytes_max = 1;
-    let mut world = World::with_store(
-        Settings {
-            ring_bytes_max,
-            ..settings()
-        },
-        options,
-    );
+    let mut world = keeping(8);
     let mail = mailbox("alice");
     publish_each(&mut world, &mail, HIGH, ["first".into()], 10);
     publish_each(&mut world, &mail, NORMAL, names("normal", 10), 300);

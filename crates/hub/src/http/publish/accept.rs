@@ -13,6 +13,7 @@ use super::super::problem;
 use super::fingerprint::fingerprint;
 use super::resend;
 use crate::auth::Identity;
+use crate::fanout::Clock;
 use crate::hub::Hub;
 use crate::kind::Kind;
 
@@ -91,7 +92,7 @@ impl Draft {
             return Err(problem::naming(code, "requireAck", detail));
         }
         let source = identity.source(message.source.as_deref())?.to_owned();
-        let message = message.into_message(&source, hub.now_ms(), || {
+        let message = message.into_message(&source, Clock::wall_ms(), || {
             MessageId::from_uuid(Uuid::now_v7().as_u128())
         });
         let subject = permitted_subject(identity, &message)?;
