@@ -1,0 +1,157 @@
+import type { Logger, Page } from "./env.ts";
+import { HubError } from "./errors.ts";
+import type { Persistence } from "./store/index.ts";
+
+/** All times are milliseconds. */
+export interface SSKSConfig {
+  /** The hub's address, with or without `/sse` at its end. */
+  endpoint: string;
+  clientId: string;
+  /** A token, or what gives one. A function is asked before every attempt and every request. */
+  authToken?: string | TokenFunction;
+  /** The heartbeat that is wished from the hub, 250 to 300,000. Without it the hub's own. */
+  heartbeatInterval?: number;
+  /** After so many attempts in a row that failed while they could have succeeded: state `error`. `Infinity` never gives up. */
+  maxReconnectAttempts?: number;
+  reconnectBaseDelay?: number;
+  reconnectMaxDelay?: number;
+  /** From the request of a stream to the hub's `connect` event. */
+  connectionTimeout?: number;
+  /** Logs to the console. */
+  debug?: boolean;
+  /** Sent with every request, the stream's included. */
+  headers?: Record<string, string> | HeadersFunction;
+  /** The messages that wait to be sent. When there are more, the lowest priority goes, the oldest first. */
+  messageQueueSize?: number;
+  /** Connects at once. */
+  autoConnect?: boolean;
+
+  /** Topics and patterns to subscribe to. */
+  topics?: string[];
+  /** Limits topics and broadcast to these types; the mailbox always comes whole. */
+  types?: string[];
+  /** Where the first stream starts: `now`, `earliest`, `last:N` or a time. */
+  since?: string | number | Date;
+  /** Keeps an ack cursor of its own among the devices of one client. */
+  device?: string;
+  /** The newest connection of the client replaces all others. */
+  exclusive?: boolean;
+  /** Names this process among those that are `exclusive`; random by default. */
+  instance?: string;
+  /** The silence after which a stream counts as dead. By default twice the heartbeat and 5 s, at least 15 s. */
+  livenessTimeout?: number;
+  /** Closes the stream of a page that was hidden for so long. Never by default. */
+  pauseWhenHidden?: number;
+  /** Keeps the outbox and the cursor over a reload. */
+  store?: Persistence;
+  /** Takes the place of `debug`'s console. */
+  logger?: Logger;
+
+  fetch?: typeof globalThis.fetch;
+  now?: () => number;
+  random?: () => number;
+  setTimeout?: (run: () => void, ms: number) => unknown;
+  clearTimeout?: (handle: unknown) => void;
+  page?: Page;
+}
+
+export type TokenFunction = (context: TokenContext) => string | Promise<string>;
+export type HeadersFunction = (
+  context: TokenContext,
+) => Record<string, string> | Promise<Record<string, string>>;
+
+export interface TokenContext {
+  /** The hub has refused the token that was given before: it takes a new one. */
+  refused: boolean;
+  signal?: AbortSignal;
+}
+
+type Defaulted =
+  | "maxReconnectAttempts"
+  | "reconnectBaseDelay"
+  | "reconnectMaxDelay"
+  | "connectionTimeout"
+  | "messageQueueSize"
+  | "autoConnect";
+
+const defaults: Required<Pick<SSKSConfig, Defaulted>> = {
+  maxReconnectAttempts: 10,
+  reconnectBaseDelay: 1000,
+  reconnectMaxDelay: 30000,
+  connectionTimeout: 10000,
+  messageQueueSize: 100,
+  autoConnect: true,
+};
+
+/** `heartbeatInterval` is what most hubs are near to; it is wished from the hub only where a configuration has it. */
+export const DEFAULT_CONFIG: Partial<SSKSConfig> = { ...defaults, heartbeatInterval: 30000, debug: false };
+
+/** A configuration that was validated once; nothing behind it checks again. */
+export interface Settings
+  extends Omit<SSKSConfig, Defaulted | "topics">,
+    Required<Pick<SSKSConfig, Defaulted>> {
+  sseUrl: URL;
+  /** Ends with a slash; `api/messages` and the like are resolved against it. */
+  apiUrl: URL;
+  topics: string[];
+}
+
+/** The least value of each number. */
+const NUMBERS: { [key: string]: number } = {
+  heartbeatInterval: 250,
+  maxReconnectAttempts: 0,
+  reconnectBaseDelay: 0,
+  reconnectMaxDelay: 0,
+  connectionTimeout: 1,
+  messageQueueSize: 1,
+  livenessTimeout: 1,
+  pauseWhenHidden: 0,
+};
+
+/** Throws `invalid_config` with the field that is at fault. */
+export function settle(config: SSKSConfig): Settings {
+  const settings = { ...defaults } as unknown as Settings & { [key: string]: unknown };
+  for (const [key, value] of Object.entries(config)) {
+    if (value !== undefined && value !== null) {
+      settings[key] = value;
+    }
+  }
+  for (const [field, least] of Object.entries(NUMBERS)) {
+    const value = settings[field];
+    if (value !== undefined && !(typeof value === "number" && value >= least)) {
+      throw invalid(field, `a number from ${least}`);
+    }
+  }
+  if (typeof settings.clientId !== "string" || !settings.clientId) {
+    throw invalid("clientId", "a text that is not empty");
+  }
+  for (const field of ["topics", "types"]) {
+    const value = settings[field];
+    if (value !== undefined && !Array.isArray(value)) {
+      throw invalid(field, "a list");
+    }
+  }
+  settings.topics = [...(config.topics ?? [])];
+  return Object.assign(settings, addresses(settings.endpoint));
+}
+
+function addresses(endpoint: string): Pick<Settings, "sseUrl" | "apiUrl"> {
+  let sseUrl: URL;
+  try {
+    sseUrl = new URL(endpoint, globalThis.location?.href);
+  } catch {
+    throw invalid("endpoint", "a URL");
+  }
+  if (!/^https?:$/.test(sseUrl.protocol)) {
+    throw invalid("endpoint", "an http or https URL");
+  }
+  sseUrl.hash = "";
+  const base = sseUrl.pathname.replace(/(\/sse)?\/*$/, "");
+  const apiUrl = new URL(`${base}/`, sseUrl);
+  sseUrl.pathname = `${base}/sse`;
+  return { sseUrl, apiUrl };
+}
+
+function invalid(field: string, rule: string): HubError {
+  return new HubError("invalid_config", `\`${field}\` must be ${rule}`, { field });
+}

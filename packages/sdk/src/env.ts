@@ -1,0 +1,97 @@
+import type { SSKSConfig } from "./config.ts";
+
+/** Everything that the SDK takes from outside; no other module reads a clock, a random number or the page. */
+export interface Env {
+  readonly fetch: typeof globalThis.fetch;
+  /** Wall clock in milliseconds: it goes on while a computer sleeps. */
+  now(): number;
+  setTimeout(run: () => void, ms: number): unknown;
+  clearTimeout(handle: unknown): void;
+  /** From 0 (inclusive) to 1 (exclusive). */
+  random(): number;
+  /** Silent unless the application asked for a log. Callers never pass tokens to it. */
+  readonly log: Logger;
+  readonly page: Page;
+  /** A UUIDv7: unique, and in the order of time. */
+  uuid(): string;
+}
+
+export interface Logger {
+  debug(message: string, detail?: unknown): void;
+  info(message: string, detail?: unknown): void;
+  warn(message: string, detail?: unknown): void;
+  error(message: string, detail?: unknown): void;
+}
+
+export type PageEvent =
+  | "visible"
+  | "hidden"
+  | "freeze"
+  | "resume"
+  | "pagehide"
+  | "pageshow"
+  | "online"
+  | "offline";
+
+/** The browser's page. Where there is none (Node, workers) it is always visible and nothing happens to it. */
+export interface Page {
+  visible(): boolean;
+  /** `persisted` says of pagehide and pageshow that the page goes to, or comes from, the back-forward cache. Returns what ends it. */
+  listen(event: PageEvent, run: (persisted: boolean) => void): () => void;
+}
+
+/** The environment that the configuration describes, completed by the platform's own. Touches no global until it is called. */
+export function environment(config: SSKSConfig): Env {
+  const { fetch, now, random, setTimeout, clearTimeout, logger, debug } = config;
+  const clock = now ?? Date.now;
+  return {
+    // Browsers refuse to run a fetch that is called as a method of another object.
+    fetch: fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    now: clock,
+    setTimeout: (run, ms) => (setTimeout ?? globalThis.setTimeout)(run, Math.min(ms, LONGEST_TIMER)),
+    clearTimeout: clearTimeout ?? ((handle) => globalThis.clearTimeout(handle as number)),
+    random: random ?? Math.random,
+    log: logger ?? (debug ? console : silent),
+    page: config.page ?? browserPage(),
+    uuid: () => uuidv7(clock()),
+  };
+}
+
+/** A longer timer would fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+const nothing = (): void => {};
+const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+/** `crypto.randomUUID` is missing on plain-http pages; `getRandomValues` is not. */
+function uuidv7(now: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  for (let i = 5, rest = now; i >= 0; i--, rest = Math.floor(rest / 256)) {
+    bytes[i] = rest % 256;
+  }
+  bytes[6] = 0x70 | ((bytes[6] as number) & 15);
+  bytes[8] = 0x80 | ((bytes[8] as number) & 63);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+function browserPage(): Page {
+  const { document, window } = globalThis as Partial<typeof globalThis>;
+  return {
+    visible: () => document?.visibilityState !== "hidden",
+    listen(event, run) {
+      const visibility = event === "visible" || event === "hidden";
+      // Freeze and resume are events of the document, the others of the window.
+      const onDocument = visibility || event === "freeze" || event === "resume";
+      const target: EventTarget | undefined = onDocument ? document : window;
+      const type = visibility ? "visibilitychange" : event;
+      const listener = (happened: Event): void => {
+        if (!visibility || document?.visibilityState === event) {
+          run(!!(happened as PageTransitionEvent).persisted);
+        }
+      };
+      target?.addEventListener?.(type, listener);
+      return () => target?.removeEventListener?.(type, listener);
+    },
+  };
+}

@@ -1,0 +1,62 @@
+/** What went wrong on this side; the hub's own codes are those of PROTOCOL.md. Both lists only grow. */
+export type ClientErrorCode =
+  | "aborted"
+  | "attempts_exhausted"
+  | "disposed"
+  | "disconnected"
+  | "event_too_large"
+  | "evicted"
+  | "handler_failed"
+  | "invalid_config"
+  | "invalid_response"
+  | "kicked"
+  | "network"
+  | "not_connected"
+  | "queue_full"
+  | "replaced"
+  | "server_stop"
+  | "stream_buffered"
+  | "stream_ended"
+  | "timeout";
+
+export type ErrorCode = ClientErrorCode | (string & {});
+
+export interface HubErrorDetail {
+  status?: number;
+  field?: string;
+  retryable?: boolean;
+  retryAfterMs?: number;
+  cause?: unknown;
+}
+
+/** Every error of the SDK. Compare `code`: `instanceof` fails where two copies of the package meet. */
+export class HubError extends Error {
+  readonly code: ErrorCode;
+  /** The HTTP status, where the hub or something before it answered. */
+  readonly status?: number;
+  /** The field of the configuration or of the message that is at fault. */
+  readonly field?: string;
+  /** Whether the same thing may succeed later. */
+  readonly retryable: boolean;
+  /** Not before this many milliseconds have passed. */
+  readonly retryAfterMs?: number;
+
+  constructor(code: ErrorCode, message: string, detail: HubErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.name = "HubError";
+    this.code = code;
+    this.status = detail.status;
+    this.field = detail.field;
+    this.retryable = detail.retryable ?? false;
+    this.retryAfterMs = detail.retryAfterMs;
+  }
+}
+
+/** Whatever was thrown, as a `HubError`. */
+export function toHubError(thrown: unknown, code: ErrorCode): HubError {
+  if (thrown instanceof HubError) {
+    return thrown;
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new HubError(code, message, { cause: thrown });
+}

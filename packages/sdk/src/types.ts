@@ -1,0 +1,177 @@
+export enum MessageType {
+  TEXT = "text",
+  JSON = "json",
+  SYSTEM = "system",
+  COMMAND = "command",
+  HEARTBEAT = "heartbeat",
+  ACKNOWLEDGE = "ack",
+  ERROR = "error",
+  PROGRESS = "progress",
+}
+
+export enum MessagePriority {
+  LOW = 0,
+  NORMAL = 1,
+  HIGH = 2,
+  CRITICAL = 3,
+}
+
+export enum CommandAction {
+  EXECUTE = "execute",
+  CANCEL = "cancel",
+  PAUSE = "pause",
+  RESUME = "resume",
+  QUERY = "query",
+  SYNC = "sync",
+}
+
+export enum ConnectionState {
+  DISCONNECTED = "disconnected",
+  CONNECTING = "connecting",
+  CONNECTED = "connected",
+  RECONNECTING = "reconnecting",
+  ERROR = "error",
+}
+
+/** A message as the hub passes it on. Its identity is the pair (`source`, `id`). */
+// biome-ignore lint/suspicious/noExplicitAny: a payload is any JSON, and code without a type for it has to compile.
+export interface Message<P = any> {
+  id: string;
+  type: MessageType;
+  priority: MessagePriority;
+  /** When the sender made it, in milliseconds since 1970; informative. */
+  timestamp: number;
+  source: string;
+  /** The client it is for; or */
+  target?: string;
+  /** the topic it is for; with neither it is for everyone. */
+  topic?: string;
+  payload: P;
+  // biome-ignore lint/suspicious/noExplicitAny: metadata is carried untouched.
+  metadata?: Record<string, any>;
+  /** Milliseconds of use, counted from its acceptance by the hub. */
+  ttl?: number;
+  /** `false`: live only, never stored. */
+  durable?: boolean;
+  /** The client that does not get it, though it reads the topic or the broadcast. */
+  excludeClientId?: string;
+  /** With `target`: the client acknowledges this message by itself, and the sender gets receipts. */
+  requireAck?: boolean;
+  /** From the hub: which repeat this is, from 1. */
+  redelivery?: number;
+}
+
+export interface CommandMessage extends Message {
+  type: MessageType.COMMAND;
+  payload: {
+    commandId: string;
+    action: CommandAction;
+    /** The handler that runs it; `"default"` when it is missing. */
+    name?: string;
+    taskId?: string;
+    // biome-ignore lint/suspicious/noExplicitAny: parameters are any JSON.
+    params?: Record<string, any>;
+    timeout?: number;
+    requireAck?: boolean;
+    idempotencyKey?: string;
+    delay?: number;
+    maxAttempts?: number;
+  };
+}
+
+export interface ProgressMessage extends Message {
+  type: MessageType.PROGRESS;
+  payload: {
+    taskId: string;
+    /** From 0 to 100. */
+    progress: number;
+    description?: string;
+    estimatedTimeRemaining?: number;
+  };
+}
+
+export interface SystemMessage extends Message {
+  type: MessageType.SYSTEM;
+  payload: {
+    event: "connect" | "disconnect" | "reconnect" | "error" | "maintenance" | "gap";
+    // biome-ignore lint/suspicious/noExplicitAny: each event has its own detail.
+    detail?: any;
+    recommendedAction?: string;
+  };
+}
+
+/** What became of a message that asked for an ack. */
+export interface ReceiptMessage extends Message {
+  type: MessageType.ACKNOWLEDGE;
+  payload: {
+    messageId: string;
+    commandId?: string;
+    clientId: string;
+    status: "delivered" | "acknowledged" | "expired";
+    success: boolean;
+  };
+}
+
+/** `detail` of the hub's `connect` event. */
+export interface ConnectDetail {
+  clientId: string;
+  connectionId: string;
+  /** Where this stream starts. */
+  cursor: string;
+  /** Whether it goes on from the cursor that the client brought. */
+  resumed: boolean;
+  topics: string[];
+  /** Milliseconds; 0 when heartbeats are off. */
+  heartbeatInterval: number;
+  /** The bytes that one event of this stream has at most. */
+  maxEventBytes: number;
+  idempotencyWindow: { ms: number; ids: number };
+}
+
+/** Messages that will not come: those behind `from`, up to `to`. */
+export interface Gap {
+  from: string;
+  to: string;
+  reason: "expired" | "unknown_epoch";
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: as for `Message`.
+export type MessageHandler<P = any> = (message: Message<P>) => void | Promise<void>;
+
+export type EventHandlerMap = {
+  [K in MessageType]?: MessageHandler;
+} & {
+  onConnect?: () => void;
+  onDisconnect?: (reason: string) => void;
+  onError?: (error: Error) => void;
+  onReconnecting?: (attempt: number, maxAttempts: number) => void;
+  onStateChange?: (state: ConnectionState, prevState: ConnectionState) => void;
+};
+
+export interface SubscribeOptions {
+  /** Replaces the subscription that has it. */
+  id?: string;
+  /** Higher ones run first; 0 by default. */
+  priority?: number;
+  once?: boolean;
+  /** Ends the subscription when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** For every call that waits: it rejects with the signal's reason, or with `timeout` after that many milliseconds. */
+export interface CallOptions {
+  signal?: AbortSignal;
+  timeout?: number;
+}
+
+/** What became of one message that was sent. */
+export interface MessageCallback {
+  onSuccess?: (message: Message) => void;
+  onError?: (error: Error, message: Message) => void;
+  onTimeout?: (message: Message) => void;
+}
+
+export interface SendOptions extends CallOptions {
+  priority?: MessagePriority;
+  callback?: MessageCallback;
+}
