@@ -1,0 +1,2 @@
+export { VirtualClock } from "./clock.ts";
+export { VirtualPage } from "./page.ts";
