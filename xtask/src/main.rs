@@ -30,6 +30,7 @@ Commands:
                       Run the whole hub in one thread through so many random histories (1,000 unless told; some
                       30 a second) and hold each against a model; a failing seed prints the command that repeats it.
                       `test` runs 300.
+  types               Write the types of the TypeScript SDK anew from crates/protocol; `test` compares them.
   bench-history       Fill a store with 1,000,000 messages and measure pages of its history, and what so many cost
                       those who publish (an optimised build, some minutes).
   help                Print this text.
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         ["test"] => suite::test(),
+        ["types"] => suite::types(),
         ["bench-history"] => suite::bench_history(),
         ["soak"] => suite::soak("2000"),
         ["soak", rounds] if rounds.parse::<u64>().is_ok() => suite::soak(rounds),

@@ -25,6 +25,15 @@ const CLIPPY: [&str; 7] = [
 const BUILD: [&str; 5] = ["build", "--workspace", "--bins", "--tests", "--locked"];
 const TEST: [&str; 4] = ["test", "--workspace", "--locked", "--no-fail-fast"];
 
+/// What compares the types of the TypeScript SDK, and writes them when it is asked to.
+const TYPES: [&str; 5] = [
+    "test",
+    "--locked",
+    "--package=tidings-protocol",
+    "--lib",
+    "typescript::the_types",
+];
+
 /// Also the workspace, for the same reason.
 const KILL: [&str; 6] = [
     "test",
@@ -101,6 +110,15 @@ pub(crate) fn sim(seeds: &str, first: &str) -> ExitCode {
     let sim = Step::run("simulation", || suite(sim, count_libtest));
     let took = sim.took;
     conclude(&[sim], took)
+}
+
+/// Writes packages/sdk/src/wire/ anew.
+pub(crate) fn types() -> ExitCode {
+    let mut write = cargo(TYPES);
+    write.env("TIDINGS_WRITE_TYPES", "1");
+    let step = Step::run("types", || suite(write, count_libtest));
+    let took = step.took;
+    conclude(&[step], took)
 }
 
 /// Prints what it measures; no figure is wrong.

@@ -18,6 +18,7 @@ pub use events::{
 
 /// The answer to one published message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 #[serde(rename_all = "camelCase")]
 pub struct PublishAnswer {
     pub success: bool,
@@ -29,11 +30,13 @@ pub struct PublishAnswer {
     pub recipients: usize,
     /// The same message came before; this is its first answer again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(test, ts(as = "Option<bool>"))]
     pub duplicate: bool,
 }
 
 /// The answer to a batch, results in the order of its messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct BatchAnswer {
     pub success: bool,
     pub results: Vec<PublishAnswer>,
@@ -69,6 +72,7 @@ impl BroadcastRequest {
 
 /// The answer to a broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct BroadcastAnswer {
     pub success: bool,
@@ -82,13 +86,16 @@ pub struct BroadcastAnswer {
 
 /// The body of `POST /api/acks`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename_all = "camelCase", optional_fields))]
 pub struct AckRequest {
     /// Up to where the mailbox was read. Kept as text: the hub decides what a malformed or foreign cursor means.
     pub cursor: Option<String>,
     /// Where the unbroken reading began.
     pub from: Option<String>,
     pub device: Option<String>,
+    #[cfg_attr(test, ts(as = "Option<Vec<MessageRef>>"))]
     pub messages: Vec<MessageRef>,
+    #[cfg_attr(test, ts(as = "Option<Vec<MessageId>>"))]
     pub message_ids: Vec<MessageId>,
     /// The acting client, for a hub in open mode.
     pub client_id: Option<ClientId>,
@@ -130,6 +137,7 @@ impl AckRequest {
 
 /// The identity of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MessageRef {
     pub source: String,
     pub id: MessageId,
@@ -183,6 +191,7 @@ fn list<T>(
 
 /// The answer to acknowledgements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub struct AckAnswer {
     pub success: bool,
     /// Whether the cursor asked for now counts as read.
@@ -194,12 +203,14 @@ pub struct AckAnswer {
 
 /// The answer where nothing is to be told but that it was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Done {
     pub success: bool,
 }
 
 /// The answer to a change of a live connection's topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TopicAnswer {
     /// An added topic is complete from here on.
     pub cursor: String,
@@ -207,8 +218,10 @@ pub struct TopicAnswer {
 
 /// The answer of `GET /api/messages`: a page of history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub struct HistoryAnswer {
     /// As they were sent to their readers, in the order asked for.
+    #[cfg_attr(test, ts(as = "Vec<crate::Message>"))]
     pub messages: Vec<Box<RawValue>>,
     /// The `after` of the next page; absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,8 +230,10 @@ pub struct HistoryAnswer {
 
 /// The answer of `GET /api/messages/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MessageAnswer {
     /// The message as it was sent to its readers; `null` once retention has removed it.
+    #[cfg_attr(test, ts(as = "Option<crate::Message>"))]
     pub message: Option<Box<RawValue>>,
     /// In the order in which they came; empty for a message that asked for none.
     pub receipts: Vec<Receipt>,
@@ -226,6 +241,7 @@ pub struct MessageAnswer {
 
 /// What became of a message at one client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
     pub client_id: ClientId,
@@ -235,6 +251,7 @@ pub struct Receipt {
 
 /// One live connection, in the list of `GET /api/connections`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionInfo {
     pub client_id: ClientId,

@@ -12,19 +12,26 @@ use crate::names::{ClientId, MessageId, Topic, check_client_id};
 
 /// A message as a client sent it, every rule checked that needs no knowledge of the hub.
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename_all = "camelCase", optional_fields))]
 pub struct Incoming {
     pub id: Option<MessageId>,
+    #[cfg_attr(test, ts(rename = "type", as = "Option<MessageType>"))]
     pub kind: MessageType,
+    #[cfg_attr(test, ts(as = "Option<Priority>"))]
     pub priority: Priority,
     pub timestamp: Option<u64>,
     pub source: Option<String>,
     pub target: Option<ClientId>,
     pub topic: Option<Topic>,
+    #[cfg_attr(test, ts(type = "unknown"))]
     pub payload: Box<RawValue>,
+    #[cfg_attr(test, ts(as = "Option<crate::typescript::Metadata>"))]
     pub metadata: Option<Box<RawValue>>,
     pub ttl: Option<u64>,
+    #[cfg_attr(test, ts(as = "Option<bool>"))]
     pub durable: bool,
     pub exclude_client_id: Option<ClientId>,
+    #[cfg_attr(test, ts(as = "Option<bool>"))]
     pub require_ack: bool,
 }
 

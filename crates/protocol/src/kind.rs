@@ -11,6 +11,7 @@ use crate::error::Invalid;
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum MessageType {
@@ -114,6 +115,7 @@ impl TryFrom<u8> for MessageType {
 
 /// How urgent a message is; it changes the order of delivery once more is waiting than one write takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(type = "0 | 1 | 2 | 3"))]
 #[repr(u8)]
 pub enum Priority {
     Low = 0,

@@ -35,6 +35,8 @@ mod kind;
 mod message;
 mod names;
 mod pattern;
+#[cfg(test)]
+mod typescript;
 
 pub use cursor::{Cursor, Epoch, MalformedCursor};
 pub use error::{ErrorCode, Invalid, Problem};

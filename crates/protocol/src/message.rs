@@ -13,6 +13,7 @@ use crate::names::{ClientId, MessageId, Topic};
 ///
 /// Reading one checks its shape and its names, not the rules for senders: the hub's own messages are read too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     pub id: MessageId,
@@ -26,20 +27,24 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
     #[serde(serialize_with = "one_line")]
+    #[cfg_attr(test, ts(type = "unknown"))]
     pub payload: Box<RawValue>,
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "one_line_if_any"
     )]
+    #[cfg_attr(test, ts(as = "Option<crate::typescript::Metadata>"))]
     pub metadata: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
     #[serde(default = "yes", skip_serializing_if = "is_true")]
+    #[cfg_attr(test, ts(as = "Option<bool>"))]
     pub durable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_client_id: Option<ClientId>,
     #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(test, ts(as = "Option<bool>"))]
     pub require_ack: bool,
     /// How often the message was repeated to this client because no acknowledgement came: 1 for the first repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]

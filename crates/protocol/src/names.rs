@@ -1,4 +1,6 @@
 //! Names that clients choose: of themselves, of their messages, of topics.
+//!
+//! A clone of a name shares its text.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -13,9 +15,8 @@ use crate::limits::ID_BYTES_MAX;
 macro_rules! name {
     ($(#[doc = $doc:literal])+ $name:ident, $field:literal, $check:path) => {
         $(#[doc = $doc])+
-        ///
-        /// A clone shares the text.
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[cfg_attr(test, derive(ts_rs::TS))]
         pub struct $name(Arc<str>);
 
         impl $name {

@@ -6,6 +6,7 @@ use crate::names::{ClientId, MessageId};
 
 /// The payload of a message of type system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 #[serde(rename_all = "camelCase")]
 pub struct SystemPayload<T> {
     pub event: SystemEvent,
@@ -32,6 +33,7 @@ const fn none<T>() -> Option<T> {
 
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum SystemEvent {
     Connect,
@@ -44,6 +46,7 @@ pub enum SystemEvent {
 
 /// What a client had best do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum RecommendedAction {
     Reconnect,
@@ -51,6 +54,7 @@ pub enum RecommendedAction {
 
 /// The detail of `connect`, the first event of every stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectDetail {
     pub client_id: ClientId,
@@ -68,6 +72,7 @@ pub struct ConnectDetail {
 
 /// How long the hub knows a message again: while both bounds hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct IdempotencyWindow {
     pub ms: u64,
     pub ids: u64,
@@ -75,6 +80,7 @@ pub struct IdempotencyWindow {
 
 /// The detail of `gap`: messages between two cursors that this client will not get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct GapDetail {
     /// The cursor that the client brought, as it came.
     pub from: String,
@@ -85,6 +91,7 @@ pub struct GapDetail {
 
 /// Why messages are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// Retention removed them.
@@ -95,6 +102,7 @@ pub enum GapReason {
 
 /// The detail of `maintenance`: the hub is about to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct MaintenanceDetail {
     pub retry_after_ms: u64,
@@ -102,6 +110,7 @@ pub struct MaintenanceDetail {
 
 /// The detail of `disconnect`: the hub closes this stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DisconnectDetail {
     pub reason: DisconnectReason,
     pub reconnect: bool,
@@ -118,6 +127,7 @@ impl From<DisconnectReason> for DisconnectDetail {
 
 /// Why the hub closes a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum DisconnectReason {
     /// A newer instance of the same client took its place.
@@ -145,6 +155,7 @@ impl DisconnectReason {
 
 /// The payload of a receipt, a message of type ack: what became of a message that asked for an acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiptPayload {
     pub message_id: MessageId,
@@ -160,6 +171,7 @@ pub struct ReceiptPayload {
 
 /// How far a message that asked for an acknowledgement has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptStatus {
     /// Written to a socket of the client.
@@ -179,6 +191,7 @@ impl ReceiptStatus {
 
 /// The payload of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatPayload {
     pub server_time: u64,
