@@ -1,11 +1,12 @@
 //! The built hub against the checks, and the checks against something that is no hub.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -203,11 +204,17 @@ fn a_filter_chooses_and_one_that_names_nothing_is_no_success() {
 
 #[test]
 fn a_hub_that_is_not_there_is_exit_code_2() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = free.local_addr().expect("bound");
-    drop(free);
+    // Bound and not listening: nobody answers there, and nobody else can be given the port meanwhile.
+    let taken = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    taken
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    let port = address.as_socket().expect("an address").port();
     assert_eq!(
-        check(&format!("http://{address}"), &[]).status.code(),
+        check(&format!("http://127.0.0.1:{port}"), &[])
+            .status
+            .code(),
         Some(2)
     );
     assert_eq!(check("nonsense", &[]).status.code(), Some(2));
