@@ -41,7 +41,7 @@ export interface Page {
 }
 
 /** The environment that the configuration describes, completed by the platform's own. Touches no global until it is called. */
-export function environment(config: SSKSConfig): Env {
+export function environment(config: Partial<SSKSConfig> = {}): Env {
   const { fetch, now, random, setTimeout, clearTimeout, logger, debug } = config;
   const clock = now ?? Date.now;
   return {

@@ -1,0 +1,216 @@
+import { type Env, environment } from "../env.ts";
+import { HubError } from "../errors.ts";
+import type { CallOptions, CommandMessage, Message } from "../types.ts";
+import { type Credentials, createCredentials } from "./credentials.ts";
+import { isRetryable, pause, RETRY_DELAYS, retryAfter, retryDelay } from "./retry.ts";
+
+export interface RequestConfig extends CallOptions {
+  path: string;
+  method?: "GET" | "POST" | "PUT" | "DELETE";
+  headers?: Record<string, string>;
+  // biome-ignore lint/suspicious/noExplicitAny: a body is any JSON.
+  body?: any;
+  /** `false` leaves `Authorization` out. */
+  withAuth?: boolean;
+  /** The request outlives the page; the browser allows 64 KiB of those at a time. */
+  keepalive?: boolean;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: an answer is any JSON, and code without a type for it has to compile.
+export interface HttpResponse<T = any> {
+  status: number;
+  statusText: string;
+  data: T;
+  headers: Record<string, string>;
+}
+
+export interface HttpOptions {
+  headers?: Record<string, string>;
+  timeout?: number;
+  authToken?: string;
+  /** Shared with whoever else sends requests; takes the place of `headers` and `authToken`. */
+  credentials?: Credentials;
+  env?: Env;
+}
+
+type Options = Partial<Omit<RequestConfig, "path" | "method">>;
+
+/** A body that is JSON text already: a repeat has the same bytes. */
+type Text = { text?: string };
+
+/** An answer other than a success. `code` is the hub's where the answer was its problem document. */
+export class HttpError extends HubError {
+  declare readonly status: number;
+  readonly statusText: string;
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the server said.
+  readonly data: any;
+
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the server said.
+  constructor(status: number, statusText: string, data: any, retryAfterMs?: number) {
+    const retryable = isRetryable(status);
+    const { code, detail, field } = data ?? {};
+    super(
+      typeof code === "string" ? code : retryable ? "network" : "invalid_response",
+      detail ?? `the server answered ${status} ${statusText}`,
+      { status, field, retryable, retryAfterMs },
+    );
+    this.name = "HttpError";
+    this.statusText = statusText;
+    this.data = data;
+  }
+}
+
+/**
+ * Requests to the hub.
+ *
+ * Every call rejects with the signal's reason when that aborts, else with a `HubError`: `timeout`, `network` (no matter how
+ * the platform words it), or an `HttpError`. A 401 is repeated once if the credentials could be renewed.
+ */
+export class HttpClient {
+  readonly #base: string;
+  readonly #credentials: Credentials;
+  readonly #env: Env;
+  readonly #timeout: number;
+
+  constructor(baseUrl: string, options: HttpOptions = {}) {
+    this.#base = baseUrl.replace(/\/+$/, "");
+    this.#credentials = options.credentials ?? createCredentials(options.authToken, options.headers);
+    this.#env = options.env ?? environment();
+    this.#timeout = options.timeout ?? 10_000;
+  }
+
+  setAuthToken(token: string): void {
+    this.#credentials.set(token);
+  }
+
+  clearAuthToken(): void {
+    this.#credentials.clear();
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as for `HttpResponse`.
+  get<T = any>(
+    path: string,
+    params: Record<string, string> = {},
+    options?: Omit<Options, "body">,
+  ): Promise<HttpResponse<T>> {
+    const query = `${new URLSearchParams(params)}`;
+    return this.#request({ ...options, path: query ? `${path}?${query}` : path });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as for `HttpResponse`.
+  post<T = any>(path: string, body?: any, options?: Options & Text): Promise<HttpResponse<T>> {
+    return this.#request({ body, ...options, path, method: "POST" });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as for `HttpResponse`.
+  put<T = any>(path: string, body?: any, options?: Options): Promise<HttpResponse<T>> {
+    return this.#request({ body, ...options, path, method: "PUT" });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as for `HttpResponse`.
+  delete<T = any>(path: string, options?: Options): Promise<HttpResponse<T>> {
+    return this.#request({ ...options, path, method: "DELETE" });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as for `HttpResponse`.
+  sendMessage<T = any>(
+    message: Message,
+    { path = "/api/messages", ...options }: CallOptions & { path?: string } = {},
+  ): Promise<HttpResponse<T>> {
+    return this.post(path, message, options);
+  }
+
+  /** `retry` repeats it, with the same bytes, after each of the retry delays. */
+  // biome-ignore lint/suspicious/noExplicitAny: as for `HttpResponse`.
+  async sendCommand<T = any>(
+    command: CommandMessage,
+    { retry, ...options }: CallOptions & { retry?: boolean } = {},
+  ): Promise<HttpResponse<T>> {
+    const text = JSON.stringify(command);
+    for (let count = 1; ; count++) {
+      try {
+        return await this.post("/api/commands", undefined, { ...options, text });
+      } catch (error) {
+        if (!retry || !(error as HubError).retryable || count > RETRY_DELAYS.length) {
+          throw error;
+        }
+        await pause(this.#env, retryDelay(this.#env, count, error as HubError), options.signal);
+      }
+    }
+  }
+
+  async #request<T>(config: RequestConfig & Text): Promise<HttpResponse<T>> {
+    const { withAuth = true, signal } = config;
+    for (let repeated = false; ; repeated = true) {
+      signal?.throwIfAborted();
+      const given = await this.#credentials.headers(signal).catch((thrown) => {
+        throw new HubError("network", "no credentials", { retryable: true, cause: thrown });
+      });
+      if (!withAuth) {
+        delete given.authorization;
+      }
+      const [response, data] = await this.#exchange(config, given);
+      const { status, statusText, headers } = response;
+      if (response.ok) {
+        return { status, statusText, data: data as T, headers: Object.fromEntries(headers) };
+      }
+      const again = status === 401 && withAuth && !repeated;
+      if (!again || !(await this.#credentials.refresh(given).catch(() => false))) {
+        throw new HttpError(status, statusText, data, retryAfter(headers, data, this.#env.now()));
+      }
+    }
+  }
+
+  /** One request and its whole answer, under one timeout. */
+  async #exchange(config: RequestConfig & Text, given: Record<string, string>): Promise<[Response, unknown]> {
+    const { path, method = "GET", body, text = JSON.stringify(body), keepalive = false, signal } = config;
+    const headers = new Headers(given);
+    if (text !== undefined) {
+      headers.set("content-type", "application/json");
+    }
+    for (const [name, value] of Object.entries(config.headers ?? {})) {
+      headers.set(name, value);
+    }
+    const abort = new AbortController();
+    const stop = (): void => abort.abort();
+    let late = false;
+    const timer = this.#env.setTimeout(() => {
+      late = true;
+      stop();
+    }, config.timeout ?? this.#timeout);
+    signal?.addEventListener("abort", stop);
+    try {
+      signal?.throwIfAborted();
+      const { fetch } = this.#env;
+      const response = await fetch(`${this.#base}/${path.replace(/^\/+/, "")}`, {
+        method,
+        headers,
+        body: text,
+        keepalive,
+        signal: abort.signal,
+        // Followed to another origin, a redirect would take the application's own headers along.
+        redirect: "manual",
+      });
+      const answer = await response.text();
+      return [response, /json/.test(response.headers.get("content-type") ?? "") ? parse(answer) : answer];
+    } catch (cause) {
+      if (signal?.aborted) {
+        throw signal.reason;
+      }
+      throw late
+        ? new HubError("timeout", `no answer from ${path}`, { retryable: true })
+        : new HubError("network", `${path} cannot be reached`, { retryable: true, cause });
+    } finally {
+      this.#env.clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
