@@ -1,0 +1,72 @@
+//! Sockets: non-blocking, from several source addresses.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+
+/// Loopback addresses that connections start from: the kernel's search for a free port grows slow, and ends, when
+/// tens of thousands of connections share one pair of addresses.
+const SOURCES: u8 = 8;
+
+/// Time of the run in microseconds, from one clock for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn us(self) -> u64 {
+        self.started.elapsed().as_micros() as u64
+    }
+}
+
+/// Begins to connect; the socket is writable once it is connected.
+pub(crate) fn connect(
+    to: SocketAddrV4,
+    number: usize,
+    receive_bytes: Option<usize>,
+) -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    if let Some(bytes) = receive_bytes {
+        sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+    }
+    let source = Ipv4Addr::new(127, 0, 0, 1 + (number % usize::from(SOURCES)) as u8);
+    rustix::net::bind(&socket, &SocketAddrV4::new(source, 0))?;
+    match rustix::net::connect(&socket, &to) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error),
+    }
+}
+
+/// How a connection attempt ended.
+pub(crate) fn connected(socket: &OwnedFd) -> rustix::io::Result<()> {
+    sockopt::socket_error(socket)?
+}
+
+/// None when nothing is there yet; 0 at the end of the stream.
+pub(crate) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<Option<usize>> {
+    match rustix::net::recv(socket, buffer, RecvFlags::empty()) {
+        Ok((bytes, _)) => Ok(Some(bytes)),
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How much the socket took.
+pub(crate) fn send(socket: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
+    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+        result => result,
+    }
+}
