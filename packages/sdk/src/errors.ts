@@ -2,6 +2,7 @@
 export type ClientErrorCode =
   | "aborted"
   | "attempts_exhausted"
+  | "credentials_failed"
   | "disposed"
   | "disconnected"
   | "event_too_large"
@@ -17,6 +18,7 @@ export type ClientErrorCode =
   | "server_stop"
   | "stream_buffered"
   | "stream_ended"
+  | "suspended"
   | "timeout";
 
 export type ErrorCode = ClientErrorCode | (string & {});

@@ -1,0 +1,39 @@
+import type { Env } from "./env.ts";
+import { HubError } from "./errors.ts";
+import type { CallOptions } from "./types.ts";
+
+/** A promise with its two ends outside. It may reject without anybody waiting for it. */
+export interface Deferred<T> {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  const made = {} as Deferred<T>;
+  made.promise = new Promise<T>((resolve, reject) => {
+    made.resolve = resolve;
+    made.reject = reject;
+  });
+  made.promise.catch(() => {});
+  return made;
+}
+
+/** What `promise` becomes, unless the signal aborts or the time is over first; what is waited for goes on then. */
+export async function wait<T>(env: Env, promise: Promise<T>, options: CallOptions = {}): Promise<T> {
+  const { signal, timeout } = options;
+  signal?.throwIfAborted();
+  const end = deferred<never>();
+  const abort = (): void => end.reject(signal?.reason);
+  const timer =
+    timeout === undefined
+      ? undefined
+      : env.setTimeout(() => end.reject(new HubError("timeout", `nothing within ${timeout} ms`)), timeout);
+  signal?.addEventListener("abort", abort);
+  try {
+    return await Promise.race([promise, end.promise]);
+  } finally {
+    env.clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
