@@ -1,6 +1,7 @@
 import type { Env } from "../env.ts";
 import { HubError } from "../errors.ts";
-import { isRetryable, retryAfter } from "../http/retry.ts";
+import { HttpError } from "../http/client.ts";
+import { retryAfter } from "../http/retry.ts";
 
 export interface StreamRequest {
   url: URL;
@@ -64,7 +65,8 @@ async function check(response: Response, url: URL, now: number): Promise<void> {
     throw new HubError("server_stop", "the hub has no stream for this client", { status });
   }
   if (!response.ok) {
-    throw await refusal(response, now);
+    const problem = await response.json().catch(() => undefined);
+    throw new HttpError(status, response.statusText, problem, retryAfter(headers, problem, now));
   }
   if (!/^text\/event-stream *(;|$)/i.test(headers.get("content-type") ?? "")) {
     throw new HubError("invalid_response", "the answer is not an event stream", { status, retryable: true });
@@ -72,15 +74,4 @@ async function check(response: Response, url: URL, now: number): Promise<void> {
   if (!body) {
     throw new HubError("invalid_response", "this `fetch` does not stream: give one that does", { status });
   }
-}
-
-async function refusal(response: Response, now: number): Promise<HubError> {
-  const { status, headers } = response;
-  const problem = await response.json().catch(() => undefined);
-  return new HubError(problem?.code ?? `http_${status}`, problem?.error ?? `the hub answered ${status}`, {
-    status,
-    field: problem?.field,
-    retryable: isRetryable(status),
-    retryAfterMs: retryAfter(headers, problem, now),
-  });
 }
