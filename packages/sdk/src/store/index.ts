@@ -1,11 +1,12 @@
-import type { Message, MessagePriority } from "../types.ts";
+import type { MessagePriority } from "../types.ts";
 
 /** A message of the outbox that is not accepted yet. */
 export interface StoredItem {
-  message: Message;
-  /** The request body; a repeat has the same bytes. */
+  id: string;
+  /** The message as the request body has it; a repeat has the same bytes. */
   body: string;
   priority: MessagePriority;
+  /** Rises with each item, so it is their order, too. */
   enqueuedAt: number;
 }
 
