@@ -1,4 +1,4 @@
-import type { Env, Logger } from "../../src/env.ts";
+import type { Logger } from "../../src/env.ts";
 import { VirtualClock, VirtualPage } from "../../src/testing/index.ts";
 import type { Message } from "../../src/types.ts";
 
@@ -180,7 +180,7 @@ export class Wire {
   async next(within = 600_000): Promise<number> {
     const count = this.requests.length;
     const begin = this.clock.now();
-    await this.settle();
+    await this.clock.advance(0);
     while (this.requests.length === count) {
       if (this.clock.now() - begin > within) {
         throw new Error(`no request within ${within} ms`);
@@ -190,5 +190,3 @@ export class Wire {
     return this.clock.now() - begin;
   }
 }
-
-export type { Env };
