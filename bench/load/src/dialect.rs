@@ -80,7 +80,14 @@ fn comma() -> String {
     ",".to_owned()
 }
 
-const KNOWN: [(&str, &str); 1] = [("tidings", include_str!("../../peers/tidings/dialect.toml"))];
+const KNOWN: [(&str, &str); 6] = [
+    ("axum", include_str!("../../peers/axum/dialect.toml")),
+    ("axum-sink", include_str!("../../peers/axum/sink.toml")),
+    ("express", include_str!("../../peers/express/dialect.toml")),
+    ("nchan", include_str!("../../peers/nchan/dialect.toml")),
+    ("raw", include_str!("../../peers/raw/dialect.toml")),
+    ("tidings", include_str!("../../peers/tidings/dialect.toml")),
+];
 
 impl Dialect {
     /// The description of a known peer, or of the file at this path.

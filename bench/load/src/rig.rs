@@ -20,6 +20,10 @@ pub(crate) const OPENING: usize = 256;
 /// One read takes at most so much, so that a stream with a long history cannot keep the others waiting for long.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Told once for each arrival: a read that did not fill the buffer has emptied the socket, and the kernel need not look
+/// at it again.
+const NEWS: EventFlags = EventFlags::IN.union(EventFlags::ET);
+
 /// A run in which nothing moves for so long is over.
 const STALL_US: u64 = 10_000_000;
 
@@ -39,6 +43,8 @@ pub(crate) struct Rig {
     events: Vec<Event>,
     buffer: Vec<u8>,
     opening: usize,
+    /// Streams whose last read filled the buffer: there may be more, and epoll speaks only of what is new.
+    full: Vec<usize>,
 }
 
 impl Rig {
@@ -63,6 +69,7 @@ impl Rig {
             events: Vec::with_capacity(1024),
             buffer: vec![0; READ_BYTES],
             opening: 0,
+            full: Vec::new(),
         })
     }
 
@@ -185,7 +192,11 @@ impl Rig {
     /// Waits for at most so long, and handles what is ready.
     pub(crate) fn turn(&mut self, wait_us: u64) -> Result<(), String> {
         // Whole milliseconds, rounded down: the kernel would round up, and the rest would look like the server's delay.
-        let ms = wait_us.min(TURN_US) / 1000;
+        let ms = if self.full.is_empty() {
+            wait_us.min(TURN_US) / 1000
+        } else {
+            0
+        };
         let wait = Timespec {
             tv_sec: 0,
             tv_nsec: ms as i64 * 1_000_000,
@@ -210,6 +221,9 @@ impl Rig {
             }
         });
         self.events = events;
+        for number in std::mem::take(&mut self.full) {
+            self.read(number, READ_BYTES);
+        }
         result
     }
 
@@ -238,7 +252,7 @@ impl Rig {
             return Ok(());
         }
         let data = EventData::new_u64(subscriber_token(number));
-        epoll::modify(&self.epoll, socket, data, EventFlags::IN)
+        epoll::modify(&self.epoll, socket, data, NEWS)
             .map_err(|error| format!("epoll: {error}"))?;
         subscriber.phase = Phase::Head(Vec::new());
         Ok(())
@@ -255,6 +269,9 @@ impl Rig {
             Ok(Some(bytes)) => bytes,
             Err(error) => return self.fail(number, format!("stream {number}: {error}")),
         };
+        if bytes == READ_BYTES {
+            self.full.push(number);
+        }
         let now_us = self.clock.us();
         let mut body = &self.buffer[..bytes];
         if let Phase::Head(head) = &mut subscriber.phase {
@@ -302,7 +319,7 @@ impl Rig {
             if self.subscribers[number].sip.take().is_some()
                 && let Some(socket) = &self.subscribers[number].socket
             {
-                self.watch(socket, subscriber_token(number), EventFlags::IN)?;
+                self.watch(socket, subscriber_token(number), NEWS)?;
             }
         }
         Ok(())
