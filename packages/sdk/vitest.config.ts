@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // These need the hub's binary: vitest.hub.config.ts.
+    exclude: ["test/hub/**", "test/browser/**"],
     testTimeout: 30_000,
   },
 });
