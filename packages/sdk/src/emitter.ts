@@ -61,8 +61,12 @@ export class Emitter<Events> {
   }
 
   emit<K extends keyof Events>(event: K, value: Events[K]): void {
+    const listeners = this.#listeners.get(event);
+    if (!listeners?.size) {
+      return;
+    }
     const failed = (error: unknown): void => this.#log.error(`a listener of ${String(event)} failed`, error);
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+    for (const listener of [...listeners]) {
       try {
         Promise.resolve((listener as Listener<Events[K]>)(value)).catch(failed);
       } catch (error) {

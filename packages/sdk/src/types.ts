@@ -175,3 +175,23 @@ export interface SendOptions extends CallOptions {
   priority?: MessagePriority;
   callback?: MessageCallback;
 }
+
+/** A message to be sent: the SDK adds its id, source and time where they are missing. */
+// biome-ignore lint/suspicious/noExplicitAny: as for `Message`.
+export type Outgoing<P = any> = Partial<Message<P>> & Pick<Message<P>, "payload">;
+
+/** Where a message goes, and how; with neither `target` nor `topic` to everyone. */
+export type SendToOptions = SendOptions &
+  Partial<
+    Pick<Message, "target" | "topic" | "metadata" | "ttl" | "durable" | "excludeClientId" | "requireAck">
+  >;
+
+export interface CommandOptions extends CallOptions {
+  taskId?: string;
+  /** How long it may take to be accepted, and then to run. */
+  timeout?: number;
+  requireAck?: boolean;
+  priority?: MessagePriority;
+  /** Another client that is to run it, in place of the hub's workers. */
+  target?: string;
+}

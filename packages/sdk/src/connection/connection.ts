@@ -1,7 +1,7 @@
 import type { Settings } from "../config.ts";
 import type { Emitter, SdkEvents } from "../emitter.ts";
 import type { Env } from "../env.ts";
-import { HubError, toHubError } from "../errors.ts";
+import { type ErrorCode, HubError, toHubError } from "../errors.ts";
 import type { Credentials } from "../http/credentials.ts";
 import { type CallOptions, type ConnectDetail, ConnectionState, type Message } from "../types.ts";
 import { type Deferred, deferred, wait } from "../wait.ts";
@@ -54,6 +54,8 @@ const PLANNED = ["stream_ended", "maintenance", "lifetime", "token_expired"];
 export class Connection {
   /** Named in every request, so a new stream has the subscriptions of the old one. */
   readonly topics: Set<string>;
+  /** Those that the last request named. */
+  requested: Set<string> = new Set();
   /** What the hub said of the last stream. */
   detail: ConnectDetail | undefined;
 
@@ -147,8 +149,8 @@ export class Connection {
     return this.connect(options);
   }
 
-  disconnect(reason = "disconnect() was called"): void {
-    this.#finish(DISCONNECTED, new HubError("disconnected", reason));
+  disconnect(reason = "disconnect() was called", code: ErrorCode = "disconnected"): void {
+    this.#finish(DISCONNECTED, new HubError(code, reason));
     this.#wasConnected = false;
   }
 
@@ -208,6 +210,7 @@ export class Connection {
       this.#end(error);
     }, settings.connectionTimeout);
     const sent = { ...headers };
+    this.requested = new Set(this.topics);
     const url = this.#resume.request(settings, this.topics, sent);
     try {
       await readStream(

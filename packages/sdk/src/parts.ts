@@ -1,0 +1,121 @@
+import type { Settings, SSKSConfig } from "./config.ts";
+import { SSEConnectionManager } from "./connection/manager.ts";
+import type { Emitter, SdkEvents } from "./emitter.ts";
+import type { Env } from "./env.ts";
+import type { HubError } from "./errors.ts";
+import { HttpClient } from "./http/client.ts";
+import type { Credentials } from "./http/credentials.ts";
+import { Acks } from "./inbox/acks.ts";
+import { EventDispatcher } from "./inbox/dispatcher.ts";
+import { HANDLER_RETRY_DELAYS, HUB, Inbox } from "./inbox/inbox.ts";
+import { Outbox } from "./outbox/outbox.ts";
+import { MessageQueueManager } from "./outbox/queue.ts";
+import { Topics } from "./topics.ts";
+import { type Message, MessageType, type ProgressMessage, type ReceiptMessage } from "./types.ts";
+
+/** What outlives a dispose: only what has neither timers nor listeners nor sockets. */
+export interface Base {
+  config: SSKSConfig;
+  env: Env;
+  settings: Settings;
+  credentials: Credentials;
+  emitter: Emitter<SdkEvents>;
+}
+
+/** The parts of one life of an SDK. */
+export interface Parts {
+  connection: SSEConnectionManager;
+  queue: MessageQueueManager;
+  outbox: Outbox;
+  dispatcher: EventDispatcher;
+  inbox: Inbox;
+  topics: Topics;
+  /** Aborted by dispose. */
+  ended: AbortController;
+  /** Resolves when what the store kept is in place. */
+  load(): Promise<void> | undefined;
+  dispose(): void;
+}
+
+/** Builds the parts and joins them. They are idle until the connection is told to connect. */
+export function compose({ config, env, settings, credentials, emitter }: Base): Parts {
+  const { apiUrl, clientId, connectionTimeout, messageQueueSize, store } = settings;
+  const http = new HttpClient(apiUrl.href, { env, credentials, timeout: connectionTimeout });
+  const queue = new MessageQueueManager(messageQueueSize, env);
+  const outbox = new Outbox(env, http, queue, settings);
+  const dispatcher = new EventDispatcher({
+    env,
+    retryDelays: HANDLER_RETRY_DELAYS,
+    onError: (error) => emitter.emit("error", error),
+  });
+  const inbox = new Inbox(dispatcher, new Acks(env, http, settings), clientId, (message) => {
+    announce(emitter, message);
+    return false;
+  });
+  const connection = new SSEConnectionManager(config, { env, settings, credentials, emitter, sink: inbox });
+  const topics = new Topics(connection, http, emitter);
+  const ended = new AbortController();
+
+  queue.onFailure = (error, message) => {
+    const { code } = error as HubError;
+    if (code === "evicted" || code === "queue_full") {
+      emitter.emit("queueOverflow", message);
+    }
+  };
+  emitter.on("stateChange", ({ to }) => outbox.setOnline(to === "connected"));
+  emitter.on("connected", ({ idempotencyWindow }) => {
+    outbox.idempotencyWindow = idempotencyWindow?.ms ?? outbox.idempotencyWindow;
+  });
+
+  let loading: Promise<void> | undefined;
+  let unlisten: (() => void)[] = [];
+  return {
+    connection,
+    queue,
+    outbox,
+    dispatcher,
+    inbox,
+    topics,
+    ended,
+    load() {
+      if (!unlisten.length) {
+        const leaving = (): Promise<void> => inbox.flush(true);
+        unlisten = (["hidden", "pagehide"] as const).map((event) => env.page.listen(event, leaving));
+      }
+      loading ??= store
+        ?.load()
+        .then((kept) => {
+          if (!ended.signal.aborted) {
+            connection.cursor ||= kept.cursor ?? "";
+            outbox.restore(kept.outbox);
+          }
+        })
+        .catch((error) => env.log.warn("the store failed", error));
+      return loading;
+    },
+    dispose() {
+      ended.abort();
+      connection.disconnect("the SDK was disposed", "disposed");
+      outbox.dispose();
+      inbox.dispose();
+      for (const end of unlisten) {
+        end();
+      }
+      store?.close().catch((error) => env.log.warn("the store failed", error));
+      emitter.clear();
+    },
+  };
+}
+
+function announce(emitter: Emitter<SdkEvents>, message: Message): void {
+  const { type, source } = message;
+  if (type === MessageType.SYSTEM || type === MessageType.HEARTBEAT) {
+    return;
+  }
+  emitter.emit("message", message);
+  if (type === MessageType.PROGRESS) {
+    emitter.emit("progress", message as ProgressMessage);
+  } else if (type === MessageType.ACKNOWLEDGE && source === HUB) {
+    emitter.emit("ack", message as ReceiptMessage);
+  }
+}
