@@ -14,6 +14,9 @@ const CONNECTED_FACTOR = 10;
 const BATCH_ITEMS = 100;
 const BATCH_UNITS = 300_000;
 
+/** A message to be sent; what is missing is filled in. */
+type Outgoing = Partial<Message> & Pick<Message, "payload">;
+
 /** What the hub says of a message that it accepted. */
 export interface Accepted {
   success: boolean;
@@ -65,14 +68,14 @@ export class Outbox {
    * Rejects with the hub's refusal, `queue_full`, `evicted`, `timeout`, `disposed` or the signal's reason. Who only uses the
    * callbacks need not look at the promise.
    */
-  send(message: Message, options?: SendOptions): Promise<void> {
+  send(message: Outgoing, options?: SendOptions): Promise<void> {
     const sent = this.publish(message, options).then(() => {});
     sent.catch(() => {});
     return sent;
   }
 
   /** As `send`, with the hub's answer. */
-  publish(message: Message, options: SendOptions = {}): Promise<Accepted> {
+  publish(message: Outgoing, options: SendOptions = {}): Promise<Accepted> {
     const { callback, signal, timeout } = options;
     const published = new Promise<Accepted>((resolve, reject) => {
       signal?.throwIfAborted();
@@ -255,10 +258,15 @@ export class Outbox {
     return items.filter((item) => this.#queue.get(item.message.id) === item);
   }
 
-  #item(given: Message, priority = given.priority ?? MessagePriority.NORMAL): QueueItem {
+  #item(given: Outgoing, priority = given.priority ?? MessagePriority.NORMAL): QueueItem {
     const env = this.#env;
-    const { id = env.uuid(), source = this.#settings.clientId, timestamp = env.now() } = given;
-    const message = { ...given, id, source, timestamp, priority };
+    const {
+      id = env.uuid(),
+      source = this.#settings.clientId,
+      timestamp = env.now(),
+      type = MessageType.JSON,
+    } = given;
+    const message = { ...given, id, type, source, timestamp, priority };
     this.#newest = Math.max(this.#newest + 1, env.now());
     try {
       return { message, priority, body: JSON.stringify(message), enqueuedAt: this.#newest, retryCount: 0 };
