@@ -158,9 +158,10 @@ export class Commands {
     return [running, handle];
   }
 
-  #find(id: string): Running | undefined {
-    return (this.#running.get(id) ??
-      [...this.#running.values()].find(([{ taskId }]) => id && taskId === id))?.[0];
+  #find(id: string | undefined): [Running, CommandHandle] | undefined {
+    return id
+      ? (this.#running.get(id) ?? [...this.#running.values()].find(([{ taskId }]) => taskId === id))
+      : undefined;
   }
 
   /** Asks the hub for its tasks, for what these commands have become. */
