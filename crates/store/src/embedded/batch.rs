@@ -262,6 +262,7 @@ impl Batch {
                 source: source_hash(&entry.source),
                 identity: identity_hash(&mut scratch, &entry.source, &entry.id),
                 spent_at: spent_at(entry.stored_at, entry.expires_at, window_ms),
+                kind: entry.kind,
                 priority: entry.priority,
             });
         }

@@ -1,14 +1,15 @@
 //! Finds a page of what a query asks for.
 //!
-//! Subjects and a source are read through their lists in the indexes. Only a query without either, or one for too many
-//! topics, looks at the rows of the log one after another.
+//! Subjects, a source and types are read through their lists in the index. Only a query without any of them looks at the
+//! rows of the log one after another, and one for too many topics at the rows that the rest of it leaves.
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use super::candidates::{Candidates, Conditions};
-use super::postings::{List, Postings};
+use super::list::List;
+use super::postings::Postings;
 use super::reader::{Reader, Snapshot};
 use super::removal::oldest_position;
 use super::rows::{Fetcher, RowError, source_hash};
@@ -98,7 +99,26 @@ impl Plan {
         for lists in sets.into_iter().flatten() {
             plan.copy(reader, query, lists);
         }
+        plan.add_kinds(reader, query);
         Ok(plan)
+    }
+
+    /// A type can have most of all rows, and a copy of so many would end the range early. What another set has copied
+    /// already is as good: it takes both.
+    fn add_kinds(&mut self, reader: &Reader, query: &Query) {
+        if query.kinds.is_empty() {
+            return;
+        }
+        let mut lists: Vec<List> = query.kinds.iter().copied().map(List::Kind).collect();
+        lists.sort_unstable();
+        lists.dedup();
+        match self.sets.first() {
+            Some(set) => {
+                let memory = reader.shared.recent.of_kinds(&set.memory, &query.kinds);
+                self.sets.push(Set { lists, memory });
+            }
+            None => self.copy(reader, query, lists),
+        }
     }
 
     /// A page looks at no more rows than it may, so more of one list is not needed.

@@ -1,9 +1,10 @@
 //! Entries by (source, id).
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::merge::bucket;
-use super::meta::{signed, unsigned};
+use super::block::Block;
+use super::list::{List, bucket};
+use super::meta::unsigned;
 use super::reader::{Reader, Snapshot};
 use super::rows::{Fetcher, RowError, identity_hash};
 use crate::entry::Entry;
@@ -51,11 +52,16 @@ fn bounds(connection: &Connection) -> rusqlite::Result<Option<(u64, u64)>> {
         })
 }
 
+/// Newest first; some may be of other identities.
 fn merged(connection: &Connection, bucket: i64, identity: u64) -> rusqlite::Result<Vec<u64>> {
-    connection
-        .prepare_cached("SELECT pos FROM ids WHERE bucket = ? AND hash = ? ORDER BY pos DESC")?
-        .query_map(params![bucket, signed(identity)], |row| {
-            row.get(0).map(unsigned)
-        })?
-        .collect()
+    let (list, tag) = List::of_identity(identity);
+    let mut positions = Vec::new();
+    let mut upto = u64::MAX >> 1;
+    while let Some(block) = Block::upto(connection, bucket, list, upto)? {
+        let postings = block.postings.iter().rev();
+        let tagged = postings.filter(|posting| posting.tag == tag);
+        positions.extend(tagged.map(|posting| posting.position));
+        upto = block.first - 1;
+    }
+    Ok(positions)
 }

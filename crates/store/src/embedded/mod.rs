@@ -8,6 +8,7 @@
 //! The writer alone changes anything; callers and readers see what it publishes in [`shared`].
 
 mod batch;
+mod block;
 mod candidates;
 mod cells;
 mod checkpoint;
@@ -16,6 +17,7 @@ mod find;
 mod folder;
 mod identities;
 mod lineage;
+mod list;
 mod lock;
 mod losses;
 mod merge;

@@ -2,7 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::postings::{List, Postings};
+use super::list::List;
+use super::postings::Postings;
 use super::reader::{Reader, Snapshot, expires_at};
 use super::selection::{LogScan, Selected};
 use super::subjects::{SubjectId, matching};

@@ -163,7 +163,7 @@ fn unmerged(
     window_ms: u64,
 ) -> rusqlite::Result<Vec<RecentRow>> {
     let mut statement = connection.prepare(
-        "SELECT pos, subject, source, id, stored_at, expires_at, priority FROM log WHERE pos > ? ORDER BY pos",
+        "SELECT pos, subject, source, id, stored_at, expires_at, kind, priority FROM log WHERE pos > ? ORDER BY pos",
     )?;
     let mut scratch = Vec::new();
     let rows = statement.query_map([signed(meta.indexed_to)], |row| {
@@ -178,7 +178,8 @@ fn unmerged(
                 row.get_ref(3)?.as_str()?,
             ),
             spent_at: spent_at(unsigned(row.get(4)?), expires_at, window_ms),
-            priority: row.get(6)?,
+            kind: row.get(6)?,
+            priority: row.get(7)?,
         })
     })?;
     rows.collect()

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::list::List;
 use super::losses;
-use super::postings::{List, Postings};
+use super::postings::Postings;
 use super::reader::{Reader, Snapshot};
 use super::rows::{self, Fetcher, RowError};
 use super::selection::{LogScan, Selected};

@@ -1,82 +1,76 @@
-//! The positions that an index lists under a subject or a source, in order, a few at a time.
+//! The positions that the index lists, in order, of several lists at once.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::merge::bucket;
-use super::meta::{rows, signed, unsigned};
-use super::subjects::SubjectId;
+use super::block::Block;
+use super::list::{List, base, bucket};
+use super::removal::oldest_position;
 use crate::query::Order;
 
-/// Rows fetched at once from each list, at the beginning and at most: with many lists few rows of each are needed.
-const CHUNK_ROWS_MIN: usize = 4;
-const CHUNK_ROWS_MAX: usize = 128;
-
-/// What an index lists positions under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum List {
-    Subject(SubjectId),
-    /// By the hash of its name: entries of another source may be among them.
-    Source(u64),
-}
-
-/// The positions of some lists in `(after, upto]`, from their index and from memory, merged; each position once.
+/// The positions of some lists in `(after, upto]`, from the index and from memory, merged; each position once.
 pub(super) struct Postings {
     order: Order,
+    lists: Vec<List>,
+    after: u64,
+    upto: u64,
+    /// The group that is read. The next one is looked into when this one has nothing left.
+    bucket: Option<i64>,
+    /// What memory gave, and then the lists in this group.
     places: Vec<Place>,
     /// The next position of each place that has one.
     heads: BinaryHeap<Reverse<(u64, usize)>>,
     previous: Option<u64>,
 }
 
-/// One list of an index, or what memory gave.
+/// One list in one group, or what memory gave.
 struct Place {
     list: Option<List>,
     chunk: VecDeque<u64>,
-    chunk_rows: usize,
-    after: u64,
-    upto: u64,
-    ended: bool,
+    next: Next,
+}
+
+/// Which block comes next.
+#[derive(Clone, Copy)]
+enum Next {
+    /// The one that a position lies in, or would.
+    Around(u64),
+    From(u64),
+    UpTo(u64),
+    None,
 }
 
 impl Postings {
     /// `memory` holds the positions that the index may not have yet, of all lists, unsorted.
     pub(super) fn new(
         connection: &Connection,
-        lists: impl ExactSizeIterator<Item = List>,
+        lists: impl Iterator<Item = List>,
         mut memory: Vec<u64>,
         (after, upto): (u64, u64),
         order: Order,
     ) -> rusqlite::Result<Self> {
+        // The index still names rows before the oldest one.
+        let oldest = oldest_position(connection)?;
+        let after = oldest.map_or(upto, |oldest| after.max(oldest - 1));
+        memory.retain(|position| *position > after);
         memory.sort_unstable_by_key(|position| key(order, *position));
-        let mut places = vec![Place {
-            list: None,
-            chunk: VecDeque::from(memory),
-            chunk_rows: 0,
-            after,
-            upto,
-            ended: true,
-        }];
-        let chunk_rows = CHUNK_ROWS_MAX / lists.len().max(1);
-        places.extend(lists.map(|list| Place {
-            list: Some(list),
-            chunk: VecDeque::new(),
-            chunk_rows: chunk_rows.max(CHUNK_ROWS_MIN),
-            after,
-            upto,
-            ended: after >= upto,
-        }));
         let mut postings = Self {
             order,
-            places,
+            lists: lists.collect(),
+            after,
+            upto,
+            bucket: None,
+            places: vec![Place {
+                list: None,
+                chunk: VecDeque::from(memory),
+                next: Next::None,
+            }],
             heads: BinaryHeap::new(),
             previous: None,
         };
-        for number in 0..postings.places.len() {
-            postings.advance(connection, number)?;
-        }
+        postings.advance(connection, 0)?;
         Ok(postings)
     }
 
@@ -90,8 +84,18 @@ impl Postings {
 
     /// What `next` will give.
     pub(super) fn peek(&mut self, connection: &Connection) -> rusqlite::Result<Option<u64>> {
-        while let Some(&Reverse((head, number))) = self.heads.peek() {
-            let position = key(self.order, head);
+        loop {
+            let head = self.heads.peek().map(|Reverse(head)| *head);
+            let head = head.map(|(head, number)| (key(self.order, head), number));
+            // Memory may be ahead of the group.
+            let Some((position, number)) =
+                head.filter(|(position, _)| self.bucket == Some(bucket(*position)))
+            else {
+                if !self.open_next(connection)? {
+                    return Ok(None);
+                }
+                continue;
+            };
             // Also a row that was merged in between: it is in memory's copy and in the index.
             if self.previous != Some(position) {
                 return Ok(Some(position));
@@ -99,12 +103,18 @@ impl Postings {
             self.heads.pop();
             self.advance(connection, number)?;
         }
-        Ok(None)
     }
 
     /// Passes over everything before a position, in the order of this merge.
     pub(super) fn seek(&mut self, connection: &Connection, to: u64) -> rusqlite::Result<()> {
         let target = key(self.order, to);
+        match self.order {
+            Order::Ascending => self.after = self.after.max(to.saturating_sub(1)),
+            Order::Descending => self.upto = self.upto.min(to),
+        }
+        if self.bucket.is_some_and(|open| open != bucket(to)) {
+            self.close_bucket();
+        }
         while let Some(&Reverse((head, number))) = self.heads.peek() {
             if head >= target {
                 break;
@@ -121,10 +131,51 @@ impl Postings {
         key(self.order, one) < key(self.order, other)
     }
 
+    /// Nothing of the lists in the group is wanted any more; `after` or `upto` says where to go on.
+    fn close_bucket(&mut self) {
+        self.bucket = None;
+        self.places.truncate(1);
+        self.heads.retain(|Reverse((_, number))| *number == 0);
+    }
+
+    /// False when there is no group left.
+    fn open_next(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        if self.after >= self.upto {
+            return Ok(false);
+        }
+        let (first, last) = (bucket(self.after + 1), bucket(self.upto));
+        let next = match (self.bucket, self.order) {
+            (None, Order::Ascending) => first,
+            (None, Order::Descending) => last,
+            (Some(open), Order::Ascending) => open + 1,
+            (Some(open), Order::Descending) => open - 1,
+        };
+        if !(first..=last).contains(&next) {
+            return Ok(false);
+        }
+        self.close_bucket();
+        self.bucket = Some(next);
+        let next = match self.order {
+            Order::Ascending if next == first => Next::Around(self.after + 1),
+            Order::Ascending => Next::From(base(next)),
+            Order::Descending => Next::UpTo(self.upto),
+        };
+        self.places.extend(self.lists.iter().map(|list| Place {
+            list: Some(*list),
+            chunk: VecDeque::new(),
+            next,
+        }));
+        for number in 1..self.places.len() {
+            self.advance(connection, number)?;
+        }
+        Ok(true)
+    }
+
     fn advance(&mut self, connection: &Connection, number: usize) -> rusqlite::Result<()> {
         let place = &mut self.places[number];
-        if place.chunk.is_empty() && !place.ended {
-            place.fill(connection, self.order)?;
+        if let (Some(list), Some(bucket)) = (place.list, self.bucket) {
+            let range = (self.after, self.upto);
+            place.fill(connection, (bucket, list), range, self.order)?;
         }
         if let Some(position) = place.chunk.pop_front() {
             self.heads
@@ -139,96 +190,51 @@ impl Place {
         let passed = |position: &u64| key(order, *position) < key(order, to);
         let passed = self.chunk.partition_point(passed);
         self.chunk.drain(..passed);
-        if self.chunk.is_empty() {
-            match order {
-                Order::Ascending => self.after = self.after.max(to.saturating_sub(1)),
-                Order::Descending => self.upto = self.upto.min(to),
-            }
-        }
-    }
-
-    fn fill(&mut self, connection: &Connection, order: Order) -> rusqlite::Result<()> {
-        match self.list {
-            Some(List::Subject(subject)) => self.fill_of_subject(connection, subject, order)?,
-            Some(List::Source(hash)) => self.fill_of_source(connection, hash, order)?,
-            None => {}
-        }
-        self.ended = self.chunk.len() < self.chunk_rows;
-        self.chunk_rows = (2 * self.chunk_rows).min(CHUNK_ROWS_MAX);
-        if let Some(last) = self.chunk.back() {
-            match order {
-                Order::Ascending => self.after = *last,
-                Order::Descending => self.upto = last.saturating_sub(1),
-            }
-        }
-        Ok(())
-    }
-
-    fn fill_of_subject(
-        &mut self,
-        connection: &Connection,
-        subject: SubjectId,
-        order: Order,
-    ) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare_cached(match order {
-            Order::Ascending => {
-                "SELECT pos FROM idx WHERE subject = ? AND pos > ? AND pos <= ? ORDER BY pos LIMIT ?"
-            }
-            Order::Descending => {
-                "SELECT pos FROM idx WHERE subject = ? AND pos > ? AND pos <= ? ORDER BY pos DESC LIMIT ?"
-            }
-        })?;
-        let mut found = statement.query(params![
-            subject.0,
-            signed(self.after),
-            signed(self.upto),
-            rows(self.chunk_rows)
-        ])?;
-        while let Some(row) = found.next()? {
-            self.chunk.push_back(unsigned(row.get(0)?));
-        }
-        Ok(())
-    }
-
-    /// Group by group, until the chunk is full.
-    fn fill_of_source(
-        &mut self,
-        connection: &Connection,
-        hash: u64,
-        order: Order,
-    ) -> rusqlite::Result<()> {
-        if self.after >= self.upto {
-            return Ok(());
-        }
-        let mut statement = connection.prepare_cached(match order {
-            Order::Ascending => {
-                "SELECT pos FROM sources WHERE bucket = ? AND hash = ? AND pos > ? AND pos <= ?
-                ORDER BY pos LIMIT ?"
-            }
-            Order::Descending => {
-                "SELECT pos FROM sources WHERE bucket = ? AND hash = ? AND pos > ? AND pos <= ?
-                ORDER BY pos DESC LIMIT ?"
-            }
-        })?;
-        let (first, last) = (bucket(self.after + 1), bucket(self.upto));
-        for step in 0..=last - first {
-            let bucket = match order {
-                Order::Ascending => first + step,
-                Order::Descending => last - step,
+        if self.chunk.is_empty() && !matches!(self.next, Next::None) {
+            self.next = match order {
+                Order::Ascending => Next::Around(to),
+                Order::Descending => Next::UpTo(to),
             };
-            let mut found = statement.query(params![
-                bucket,
-                signed(hash),
-                signed(self.after),
-                signed(self.upto),
-                rows(self.chunk_rows - self.chunk.len())
-            ])?;
-            while let Some(row) = found.next()? {
-                self.chunk.push_back(unsigned(row.get(0)?));
+        }
+    }
+
+    /// Block by block, until there is one with a position in the range.
+    fn fill(
+        &mut self,
+        connection: &Connection,
+        (bucket, list): (i64, List),
+        (after, upto): (u64, u64),
+        order: Order,
+    ) -> rusqlite::Result<()> {
+        while self.chunk.is_empty() {
+            let block = match self.next {
+                Next::Around(position) => {
+                    let around = Block::upto(connection, bucket, list, position)?;
+                    if around.is_none() {
+                        self.next = Next::From(position);
+                        continue;
+                    }
+                    around
+                }
+                Next::From(position) => Block::from(connection, bucket, list, position)?,
+                Next::UpTo(position) => Block::upto(connection, bucket, list, position)?,
+                Next::None => return Ok(()),
+            };
+            let Some(block) = block else {
+                self.next = Next::None;
+                return Ok(());
+            };
+            let positions = block.postings.iter().map(|posting| posting.position);
+            let positions = positions.filter(|position| *position > after && *position <= upto);
+            match order {
+                Order::Ascending => self.chunk.extend(positions),
+                Order::Descending => self.chunk.extend(positions.rev()),
             }
-            if self.chunk.len() == self.chunk_rows {
-                break;
-            }
+            self.next = match order {
+                Order::Ascending if block.first < upto => Next::From(block.first + 1),
+                Order::Descending if block.first > after + 1 => Next::UpTo(block.first - 1),
+                _ => Next::None,
+            };
         }
         Ok(())
     }
@@ -244,8 +250,14 @@ fn key(order: Order, position: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::merge::BUCKET_BITS;
+    use rusqlite::params;
+
+    use super::super::list::BUCKET_BITS;
+    use super::super::merge::Merge;
+    use super::super::meta::{Meta, signed};
+    use super::super::recent::{Recent, RecentRow};
     use super::super::schema::open_writer;
+    use super::super::subjects::SubjectId;
     use super::*;
     use crate::options::Durability;
 
@@ -256,16 +268,45 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let connection =
             open_writer(&dir.path().join("db"), Durability::Os).expect("a new database opens");
-        for position in 1..=600_u64 {
-            let subject = [SUBJECTS[0], SUBJECTS[1], SubjectId(13)][(position % 3) as usize];
+        let subject =
+            |position: u64| [SUBJECTS[0], SUBJECTS[1], SubjectId(13)][(position % 3) as usize];
+        index(
+            &connection,
+            (1..=600).map(|position| (position, subject(position), 1)),
+        );
+        (dir, connection)
+    }
+
+    /// Positions that the log has, with their subject and source, as a merge brings them in.
+    fn index(connection: &Connection, rows: impl Iterator<Item = (u64, SubjectId, u64)>) {
+        let rows: Vec<RecentRow> = rows
+            .map(|(position, subject, source)| RecentRow {
+                position,
+                subject,
+                source,
+                identity: position,
+                spent_at: None,
+                kind: 1,
+                priority: 0,
+            })
+            .collect();
+        for row in &rows {
             connection
                 .execute(
-                    "INSERT INTO idx VALUES (?, ?)",
-                    params![subject.0, signed(position)],
+                    "INSERT INTO log VALUES (?, ?, 0, NULL, 0, 0, '', '', NULL, x'', 0, x'')",
+                    params![signed(row.position), row.subject.0],
                 )
                 .expect("a row can be written");
         }
-        (dir, connection)
+        // In two merges, so that lists have more blocks than one.
+        for rows in rows.chunks(rows.len().div_ceil(2)) {
+            let recent = Recent::default();
+            recent.push(rows, 0);
+            let mut meta = Meta::load(connection).expect("the database has its numbers");
+            Merge::begin(recent.freeze())
+                .slice(connection, &mut meta, usize::MAX)
+                .expect("a merge");
+        }
     }
 
     fn merged(order: Order, range: (u64, u64), memory: Vec<u64>) -> Vec<u64> {
@@ -337,38 +378,58 @@ mod tests {
     }
 
     #[test]
-    fn the_positions_of_a_source_are_in_order_over_all_groups() {
-        let (_dir, connection) = database();
+    fn the_positions_of_a_list_are_in_order_over_all_groups() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let connection =
+            open_writer(&dir.path().join("db"), Durability::Os).expect("a new database opens");
         let far = |n: u64| n * ((1 << BUCKET_BITS) / 50);
-        for n in 1..=300_u64 {
-            let position = far(n);
-            for hash in [SOURCE, SOURCE + 1] {
-                connection
-                    .execute(
-                        "INSERT INTO sources VALUES (?, ?, ?)",
-                        params![bucket(position), signed(hash), signed(position)],
-                    )
-                    .expect("a row can be written");
+        let rows = (1..=300).flat_map(|n| {
+            let other = (far(n) + 1, SUBJECTS[1], SOURCE + 1);
+            [(far(n), SUBJECTS[0], SOURCE), other]
+        });
+        index(&connection, rows);
+        for list in [List::Source(SOURCE), List::Subject(SUBJECTS[0])] {
+            for order in [Order::Ascending, Order::Descending] {
+                for (after, upto) in [(0, 300), (0, 310), (49, 50), (10, 260), (120, 120)] {
+                    let range = (far(after), far(upto));
+                    let memory = Vec::new();
+                    let mut postings =
+                        Postings::new(&connection, [list].into_iter(), memory, range, order)
+                            .expect("a merge");
+                    let found: Vec<u64> =
+                        std::iter::from_fn(|| postings.next(&connection).expect("a row")).collect();
+                    let mut expected: Vec<u64> = (after + 1..=upto.min(300)).map(far).collect();
+                    if order == Order::Descending {
+                        expected.reverse();
+                    }
+                    assert_eq!(found, expected, "{order:?} in {after}..={upto}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_seek_over_groups_arrives_and_memory_beyond_the_index_is_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let connection =
+            open_writer(&dir.path().join("db"), Durability::Os).expect("a new database opens");
+        let far = |n: u64| n * ((1 << BUCKET_BITS) / 7);
+        index(&connection, (1..=70).map(|n| (far(n), SUBJECTS[0], SOURCE)));
         for order in [Order::Ascending, Order::Descending] {
-            for (after, upto) in [(0, 300), (0, 310), (49, 50), (10, 260), (120, 120)] {
-                let lists = [List::Source(SOURCE)].into_iter();
-                let mut postings = Postings::new(
-                    &connection,
-                    lists,
-                    Vec::new(),
-                    (far(after), far(upto)),
-                    order,
-                )
-                .expect("a merge");
+            for to in [1, 2, 7, 8, 35, 70, 71, 75, 80] {
+                let memory = (65..=80).map(far).collect();
+                let lists = [List::Subject(SUBJECTS[0])].into_iter();
+                let mut postings = Postings::new(&connection, lists, memory, (0, far(80)), order)
+                    .expect("a merge");
+                postings.peek(&connection).expect("a row");
+                postings.seek(&connection, far(to)).expect("a seek");
                 let found: Vec<u64> =
                     std::iter::from_fn(|| postings.next(&connection).expect("a row")).collect();
-                let mut expected: Vec<u64> = (after + 1..=upto.min(300)).map(far).collect();
-                if order == Order::Descending {
-                    expected.reverse();
-                }
-                assert_eq!(found, expected, "{order:?} in {after}..={upto}");
+                let expected: Vec<u64> = match order {
+                    Order::Ascending => (to..=80).map(far).collect(),
+                    Order::Descending => (1..=to).rev().map(far).collect(),
+                };
+                assert_eq!(found, expected, "{order:?} to {to}");
             }
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::postings::List;
+use super::list::List;
 use super::subjects::SubjectId;
 use crate::query::Order;
 
@@ -21,6 +21,7 @@ pub(super) struct RecentRow {
     pub(super) identity: u64,
     /// When nobody needs it any more: its time to live has passed, and its identity may be forgotten.
     pub(super) spent_at: Option<u64>,
+    pub(super) kind: u8,
     pub(super) priority: u8,
 }
 
@@ -63,7 +64,7 @@ impl Recent {
     pub(super) fn push(&self, rows: &[RecentRow], bound: u64) {
         let mut state = self.state();
         for row in rows {
-            for list in [List::Subject(row.subject), List::Source(row.source)] {
+            for list in List::of_row(row.subject, row.source, row.kind, row.priority) {
                 let positions = state.active.lists.entry(list).or_default();
                 positions.push(row.position);
             }
@@ -140,6 +141,19 @@ impl Recent {
             .collect()
     }
 
+    /// Those of the positions whose rows are of one of the kinds, as far as the rows are here.
+    pub(super) fn of_kinds(&self, positions: &[u64], kinds: &[u8]) -> Vec<u64> {
+        let state = self.state();
+        let is_of_kinds = |position: &&u64| {
+            let mut segments = state.segments();
+            segments.any(|segment| {
+                let row = segment.row(**position);
+                row.is_some_and(|row| kinds.contains(&row.kind))
+            })
+        };
+        positions.iter().filter(is_of_kinds).copied().collect()
+    }
+
     /// Positions up to `upto` of rows with this identity, or with another one of the same hash.
     pub(super) fn identified(&self, identity: u64, upto: u64) -> Vec<u64> {
         let state = self.state();
@@ -165,8 +179,30 @@ impl Segment {
         &self.rows
     }
 
+    /// Of priority `URGENT_MIN` and above.
+    pub(super) fn urgent(&self) -> &[RecentRow] {
+        &self.urgent
+    }
+
+    /// Every list without tags, in no order, with its positions.
+    pub(super) fn lists(&self) -> impl Iterator<Item = (List, &[u64])> {
+        let lists = self.lists.iter();
+        lists.map(|(list, positions)| (*list, &positions[..]))
+    }
+
+    pub(super) fn list(&self, list: List) -> &[u64] {
+        self.lists.get(&list).map_or(&[], Vec::as_slice)
+    }
+
+    fn row(&self, position: u64) -> Option<&RecentRow> {
+        let place = self
+            .rows
+            .binary_search_by_key(&position, |row| row.position);
+        place.ok().map(|place| &self.rows[place])
+    }
+
     fn range(&self, list: List, after: u64, upto: u64) -> &[u64] {
-        let positions = self.lists.get(&list).map_or(&[][..], Vec::as_slice);
+        let positions = self.list(list);
         let from = positions.partition_point(|position| *position <= after);
         let to = positions.partition_point(|position| *position <= upto);
         &positions[from..to.max(from)]

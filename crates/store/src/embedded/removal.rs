@@ -10,8 +10,7 @@ use super::subjects::SubjectId;
 use crate::entry::Class;
 use crate::trim::is_expired;
 
-const COLUMNS: &str =
-    "l.pos, l.subject, l.stored_at, l.expires_at, l.priority, l.source, l.id, octet_length(l.body)";
+const COLUMNS: &str = "l.pos, l.subject, l.stored_at, l.expires_at, l.kind, l.priority, l.source, l.id, octet_length(l.body)";
 
 /// What must be known of a row to remove it everywhere.
 #[derive(Clone, Debug)]
@@ -21,6 +20,7 @@ pub(super) struct Gone {
     pub(super) stored_at: u64,
     pub(super) weight: u64,
     pub(super) expires_at: Option<u64>,
+    pub(super) kind: u8,
     pub(super) priority: u8,
     pub(super) source: u64,
     pub(super) identity: u64,
@@ -88,7 +88,7 @@ pub(super) fn take_spent(
     let mut found = statement.query(params![signed(now), meta::rows(limit)])?;
     let mut scratch = Vec::new();
     while let Some(row) = found.next()? {
-        listed.push((row.get::<_, i64>(8)?, row.get::<_, i64>(9)?));
+        listed.push((row.get::<_, i64>(9)?, row.get::<_, i64>(10)?));
         // A row that went for another reason under another window may still be listed.
         if row.get::<_, Option<i64>>(0)?.is_some() {
             rows.push(gone(row, &mut scratch)?);
@@ -101,14 +101,15 @@ pub(super) fn take_spent(
 }
 
 fn gone(row: &Row<'_>, scratch: &mut Vec<u8>) -> rusqlite::Result<Gone> {
-    let (source, id) = (row.get_ref(5)?.as_str()?, row.get_ref(6)?.as_str()?);
+    let (source, id) = (row.get_ref(6)?.as_str()?, row.get_ref(7)?.as_str()?);
     Ok(Gone {
         position: unsigned(row.get(0)?),
         subject: SubjectId(row.get(1)?),
         stored_at: unsigned(row.get(2)?),
-        weight: (source.len() + id.len()) as u64 + unsigned(row.get(7)?),
+        weight: (source.len() + id.len()) as u64 + unsigned(row.get(8)?),
         expires_at: row.get::<_, Option<i64>>(3)?.map(unsigned),
-        priority: row.get(4)?,
+        kind: row.get(4)?,
+        priority: row.get(5)?,
         source: source_hash(source),
         identity: identity_hash(scratch, source, id),
     })

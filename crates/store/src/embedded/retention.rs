@@ -112,7 +112,11 @@ impl Writer {
         let swept = trim.stage == Stage::Sweep || trim.gone.len() >= self.options.tuning.merge_rows;
         if trim.sweep.is_none() && swept && !trim.gone.is_empty() {
             let gone = std::mem::take(&mut trim.gone);
-            trim.sweep = Some(Sweep::begin(gone, self.options.idempotency_window.ms));
+            let oldest = rows::oldest_position(&self.connection);
+            let oldest = oldest.map_err(|error| classify(&error))?;
+            let oldest = oldest.unwrap_or(self.meta.next);
+            let window_ms = self.options.idempotency_window.ms;
+            trim.sweep = Some(Sweep::begin(gone, oldest, window_ms));
         }
         if let Some(sweep) = &mut trim.sweep {
             let limit = self.options.tuning.merge_slice_rows.max(1);

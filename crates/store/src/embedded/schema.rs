@@ -1,7 +1,7 @@
 //! The file on disk: what marks it as ours, its tables, and how connections to it are set up.
 //!
-//! A commit writes `log` (at the right edge of one tree), `meta` and `class`. `idx`, `sources`, `ids`, `urgent` and
-//! `spent` are derived from `log` and follow later, in sorted slices; all rows of `log` up to `indexed_to` are in them.
+//! A commit writes `log` (at the right edge of one tree), `meta` and `class`. `posting`, `urgent` and `spent` are derived
+//! from `log` and follow later, in sorted slices; all rows of `log` up to `indexed_to` are in them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::options::Durability;
 
 /// "Tidi".
 const APPLICATION_ID: i64 = 0x5469_6469;
-/// 1: as first made. 2: with `sources`.
-pub(super) const FORMAT: i64 = 2;
+/// 1: as first made. 2: with `sources`. 3: `posting` in the place of `idx`, `sources` and `ids`.
+pub(super) const FORMAT: i64 = 3;
 /// The first version without the WAL-reset defect, which can corrupt a database.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 pub(super) const SQLITE_VERSION_NEEDED: &str = "3.51.3";
@@ -44,11 +44,10 @@ const TABLES: &str = "
     CREATE INDEX cell_expiry ON cell(expires_at) WHERE expires_at IS NOT NULL;
     CREATE TABLE trimmed(subject INTEGER PRIMARY KEY, pos INTEGER NOT NULL);
     CREATE INDEX trimmed_pos ON trimmed(pos);
-    CREATE TABLE idx(subject INTEGER, pos INTEGER, PRIMARY KEY(subject, pos)) WITHOUT ROWID;
-    CREATE TABLE sources(bucket INTEGER, hash INTEGER, pos INTEGER, PRIMARY KEY(bucket, hash, pos)) WITHOUT ROWID;
-    CREATE TABLE ids(bucket INTEGER, hash INTEGER, pos INTEGER, PRIMARY KEY(bucket, hash, pos)) WITHOUT ROWID;
-    CREATE TABLE urgent(subject INTEGER, pos INTEGER, priority INTEGER NOT NULL, PRIMARY KEY(subject, pos)) WITHOUT ROWID;
-    CREATE INDEX urgent_pos ON urgent(pos, subject, priority);
+    CREATE TABLE posting(
+        bucket INTEGER, kind INTEGER, key INTEGER, first INTEGER, positions BLOB NOT NULL,
+        PRIMARY KEY(bucket, kind, key, first)) WITHOUT ROWID;
+    CREATE TABLE urgent(pos INTEGER PRIMARY KEY, subject INTEGER NOT NULL, priority INTEGER NOT NULL);
     CREATE TABLE spent(at INTEGER, pos INTEGER, PRIMARY KEY(at, pos)) WITHOUT ROWID;
     INSERT INTO meta VALUES ('next', 1), ('stored_at', 0), ('indexed_to', 0), ('revision', 0), ('removed', 0),
         ('removed_at', 0);
@@ -128,6 +127,9 @@ fn common(connection: &Connection) -> rusqlite::Result<()> {
     // A fault in a mapped page would arrive as a signal and not as an error.
     connection.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Else SQLite plans statements anew when other values are bound, for each `LIMIT` and many comparisons: for the plan
+    // that it had before, at ten times the cost of a look-up.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
@@ -163,8 +165,8 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
 /// In one transaction: a crash leaves the file as it was.
 fn upgrade(connection: &mut Connection, format: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    if format < 2 {
-        upgrade::to_2(&transaction)?;
+    if format < 3 {
+        upgrade::to_3(&transaction)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;

@@ -1,8 +1,10 @@
 //! Entries of a high priority, from an index of their own.
 
-use rusqlite::{CachedStatement, Connection, Params, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
+use super::list::List;
 use super::meta::{self, signed, unsigned};
+use super::postings::Postings;
 use super::reader::{Reader, Snapshot, expires_at};
 use super::recent::URGENT_MIN;
 use super::rows::RowError;
@@ -10,6 +12,7 @@ use super::selection::Selected;
 use super::subjects::{SubjectId, Subjects};
 use crate::entry::Position;
 use crate::history::{Selector, Urgent};
+use crate::query::Order;
 use crate::trim::is_expired;
 
 /// Rows of the index looked at for a filter.
@@ -49,7 +52,7 @@ pub(super) fn find(
         };
         of_any(connection, subjects, &mut selected, table, (after, upto))?
     } else {
-        of_exact(connection, &exact, (after, upto), limit.saturating_add(1))?
+        of_exact(connection, &exact, (after, upto), limit)?
     };
     for row in recent {
         if selected.has(row.subject, connection, subjects)? {
@@ -91,25 +94,25 @@ fn of_exact(
     (after, upto): (u64, u64),
     limit: usize,
 ) -> rusqlite::Result<Candidates> {
-    let mut statement = connection.prepare_cached(
-        "SELECT pos, subject, priority FROM urgent WHERE subject = ? AND pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
-    )?;
+    let mut priority = connection.prepare_cached("SELECT priority FROM urgent WHERE pos = ?")?;
+    let lists = exact.iter().copied().map(List::Urgent);
+    let (memory, order) = (Vec::new(), Order::Ascending);
+    let mut postings = Postings::new(connection, lists, memory, (after, upto), order)?;
     let mut candidates = Candidates {
         found: Vec::new(),
         complete_to: upto,
     };
-    for subject in exact {
-        let rows = rows(
-            &mut statement,
-            params![subject.0, signed(after), signed(upto), meta::rows(limit)],
-        )?;
-        if rows.len() == limit {
-            let last = rows.last().map_or(after, |(_, found)| found.position);
-            candidates.complete_to = candidates.complete_to.min(last);
+    while let Some(position) = postings.next(connection)? {
+        if candidates.found.len() > limit {
+            candidates.complete_to = position - 1;
+            break;
         }
-        candidates
-            .found
-            .extend(rows.into_iter().map(|(_, found)| found));
+        let priority = priority.query_row([signed(position)], |row| row.get(0));
+        candidates.found.extend(
+            priority
+                .optional()?
+                .map(|priority| Found { position, priority }),
+        );
     }
     Ok(candidates)
 }

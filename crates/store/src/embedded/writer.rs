@@ -128,14 +128,16 @@ impl Writer {
     fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
         let (subjects, merge) = (&mut self.subjects, self.merge.as_ref());
         let window_ms = self.options.idempotency_window.ms;
-        // Twice what the rows that come will need, so that a merge is finished before the next one begins.
-        let insertions = (6 * batch.rows()).max(self.options.tuning.merge_slice_rows);
+        let slice_min = self.options.tuning.merge_slice_rows.max(1);
         let slice_now = self.health == Health::Ok;
         let (rows, slice) = transact(&self.connection, &mut self.meta, |connection, meta| {
             let rows = batch.write(connection, meta, subjects, window_ms)?;
             let slice = merge
                 .filter(|_| slice_now)
-                .map(|merge| merge.slice(connection, meta, insertions))
+                .map(|merge| {
+                    let insertions = merge.insertions_for(batch.rows()).max(slice_min);
+                    merge.slice(connection, meta, insertions)
+                })
                 .transpose()?;
             Ok((rows, slice))
         })?;

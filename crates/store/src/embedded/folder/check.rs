@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::Connection;
 
-use super::super::merge::bucket;
 use super::super::meta::{Meta, signed, unsigned};
 use super::super::open::sqlite_error;
 use super::super::reader::Snapshot;
-use super::super::recent::URGENT_MIN;
-use super::super::rows::{self, Scanned, identity_hash, source_hash};
-use super::super::subjects::SubjectId;
-use crate::entry::{Class, Entry};
+use super::super::rows::{self, Scanned};
+use super::indexes::Indexes;
+use crate::entry::Class;
 use crate::error::OpenError;
 use crate::options::PerClass;
 use crate::trim::weight;
@@ -132,7 +130,7 @@ fn entries(
         }
         stored_at = entry.stored_at;
         if position <= meta.indexed_to
-            && let Some(index) = indexes.lacks(&entry, subject)?
+            && let Some(index) = indexes.lacks(connection, &entry, subject)?
         {
             checkup.fault(format!(
                 "the entry at position {position} is not in the index {index}"
@@ -141,71 +139,6 @@ fn entries(
         Ok(())
     })?;
     Ok(all_intact.then_some(counted))
-}
-
-/// Look-ups in the tables that are derived from the log. That they name entries that are gone is no fault: a trim that was
-/// cut short leaves such names, and readers pass over them.
-struct Indexes<'c> {
-    by_subject: CachedStatement<'c>,
-    /// `None` in a file of format 1.
-    by_source: Option<CachedStatement<'c>>,
-    by_identity: CachedStatement<'c>,
-    urgent: CachedStatement<'c>,
-    scratch: Vec<u8>,
-}
-
-impl<'c> Indexes<'c> {
-    fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let prepare = |table: &str| {
-            connection.prepare_cached(&format!(
-                "SELECT 1 FROM {table} WHERE subject = ? AND pos = ?"
-            ))
-        };
-        Ok(Self {
-            by_subject: prepare("idx")?,
-            by_source: if connection.table_exists(None, "sources")? {
-                Some(connection.prepare_cached(
-                    "SELECT 1 FROM sources WHERE bucket = ? AND hash = ? AND pos = ?",
-                )?)
-            } else {
-                None
-            },
-            by_identity: connection
-                .prepare_cached("SELECT 1 FROM ids WHERE bucket = ? AND hash = ? AND pos = ?")?,
-            urgent: prepare("urgent")?,
-            scratch: Vec::new(),
-        })
-    }
-
-    fn lacks(
-        &mut self,
-        entry: &Entry,
-        subject: SubjectId,
-    ) -> rusqlite::Result<Option<&'static str>> {
-        let position = signed(entry.position.0);
-        if !self.by_subject.exists(params![subject.0, position])? {
-            return Ok(Some("of subjects"));
-        }
-        let bucket = bucket(entry.position.0);
-        let source = signed(source_hash(&entry.source));
-        if let Some(by_source) = &mut self.by_source
-            && !by_source.exists(params![bucket, source, position])?
-        {
-            return Ok(Some("of sources"));
-        }
-        let identity = identity_hash(&mut self.scratch, &entry.source, &entry.id);
-        if !self
-            .by_identity
-            .exists(params![bucket, signed(identity), position])?
-        {
-            return Ok(Some("of identities"));
-        }
-        let urgent = entry.priority >= URGENT_MIN;
-        if urgent && !self.urgent.exists(params![subject.0, position])? {
-            return Ok(Some("of urgent entries"));
-        }
-        Ok(None)
-    }
 }
 
 fn references(connection: &Connection, meta: &Meta, checkup: &mut Checkup) -> rusqlite::Result<()> {

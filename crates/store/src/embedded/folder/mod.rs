@@ -5,6 +5,7 @@
 
 mod check;
 mod copy;
+mod indexes;
 mod replace;
 mod survey;
 

@@ -72,16 +72,28 @@ async fn every_kind_of_damage_is_found_and_named() {
             "position 110 is damaged",
         ),
         (
-            "DELETE FROM idx WHERE pos = 100",
-            "position 100 is not in the index of subjects",
+            "DELETE FROM posting WHERE kind = 0",
+            "position 71 is not in the index of subjects",
         ),
         (
-            "DELETE FROM sources WHERE pos = 100",
-            "position 100 is not in the index of sources",
+            "DELETE FROM posting WHERE kind = 1",
+            "position 71 is not in the index of sources",
         ),
         (
-            "DELETE FROM ids WHERE pos = 100",
-            "position 100 is not in the index of identities",
+            "DELETE FROM posting WHERE kind = 2",
+            "position 71 is not in the index of types",
+        ),
+        (
+            "DELETE FROM posting WHERE kind = 3",
+            "position 110 is not in the index of urgent entries",
+        ),
+        (
+            "DELETE FROM posting WHERE kind = 4",
+            "position 71 is not in the index of identities",
+        ),
+        (
+            "UPDATE posting SET positions = x'ff' WHERE kind = 2",
+            "position 71 is not in the index of types",
         ),
         (
             "DELETE FROM urgent WHERE pos = 110",
@@ -151,7 +163,7 @@ async fn a_survey_tells_what_the_store_tells() {
         );
     }
     assert_eq!(survey.last, Position(120));
-    assert_eq!((survey.format, survey.epochs), (2, 1));
+    assert_eq!((survey.format, survey.epochs), (3, 1));
     assert_eq!((survey.subjects, survey.cells), (2, 0));
     let epoch = survey.epoch.expect("it was open once");
     assert_eq!(store.lineage_end(&epoch), Some(survey.last));

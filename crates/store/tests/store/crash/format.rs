@@ -83,7 +83,12 @@ async fn a_file_of_format_1_opens_with_all_it_holds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_of_format_2_opens_with_all_it_holds() {
-    let fixture = fixture(2);
+    opens_with_all_it_holds(&fixture(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_of_format_3_opens_with_all_it_holds() {
+    let fixture = fixture(3);
     if std::env::var_os(WRITE).is_some() {
         write(&fixture).await;
     }
@@ -104,6 +109,18 @@ async fn opens_with_all_it_holds(fixture: &Path) {
     is_the_letter(&entries[0]);
     assert_eq!(from(&store, "sender").await, ["letter"]);
     assert_eq!(from(&store, "source").await, ids(&entries[1..]));
+    let reader = exact([client("reader")]);
+    let urgent = store
+        .reading(move |reads| reads.urgent(&reader, Position::ZERO, last, 3, 10))
+        .await;
+    let urgent = urgent.expect("the store reads").expect("the read succeeds");
+    assert_eq!(urgent.found, [(entries[0].position, 3)]);
+    let located = store.reading(|reader| reader.locate("sender", "letter"));
+    let located = located.await.expect("the store reads");
+    let located = located.expect("the read succeeds").expect("it is stored");
+    assert_eq!(located.position, entries[0].position);
+    let checkup = Folder::new(work.path()).check();
+    assert_eq!(checkup.expect("it can be checked").faults, [""; 0]);
 
     let lost = store
         .reading(|reader| reader.lost_after(&exact([topic("news")]), Position::ZERO))
