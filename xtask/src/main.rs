@@ -5,6 +5,7 @@
     reason = "a command-line tool speaks on its terminal"
 )]
 
+mod bench;
 mod chromium;
 mod dependencies;
 mod hub;
@@ -31,6 +32,8 @@ Commands:
                       30 a second) and hold each against a model; a failing seed prints the command that repeats it.
                       `test` runs 300.
   types               Write the types of the TypeScript SDK anew from crates/protocol; `test` compares them.
+  bench [<options>]   Measure the hub beside other servers, in turns, and judge the goals (bench/README.md; with
+                      --list the workloads, with --help the options).
   bench-history       Fill a store with 1,000,000 messages and measure pages of its history, and what so many cost
                       those who publish (an optimised build, some minutes).
   help                Print this text.
@@ -48,6 +51,10 @@ fn main() -> ExitCode {
         }
         ["run", "--", ref options @ ..] | ["run", ref options @ ..] => {
             eprintln!("cargo xtask run: {}", hub::run(options));
+            ExitCode::FAILURE
+        }
+        ["bench", ref options @ ..] => {
+            eprintln!("cargo xtask bench: {}", bench::run(options));
             ExitCode::FAILURE
         }
         ["test"] => suite::test(),

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::step::{Count, Step, check, suite, timed};
-use crate::{cargo, chromium, dependencies, node};
+use crate::{bench, cargo, chromium, dependencies, node};
 
 const FORMAT: [&str; 3] = ["fmt", "--all", "--check"];
 const DENY: [&str; 6] = ["deny", "--offline", "check", "bans", "licenses", "sources"];
@@ -32,6 +32,34 @@ const TYPES: [&str; 5] = [
     "--package=tidings-protocol",
     "--lib",
     "typescript::the_types",
+];
+
+/// The benchmarks are a workspace of their own.
+const BENCH_FORMAT: [&str; 5] = [
+    "fmt",
+    "--manifest-path",
+    bench::MANIFEST,
+    "--all",
+    "--check",
+];
+const BENCH_CLIPPY: [&str; 9] = [
+    "clippy",
+    "--manifest-path",
+    bench::MANIFEST,
+    "--workspace",
+    "--all-targets",
+    "--locked",
+    "--",
+    "-D",
+    "warnings",
+];
+const BENCH_TEST: [&str; 6] = [
+    "test",
+    "--manifest-path",
+    bench::MANIFEST,
+    "--workspace",
+    "--locked",
+    "--no-fail-fast",
 ];
 
 /// Also the workspace, for the same reason.
@@ -62,6 +90,7 @@ pub(crate) fn test() -> ExitCode {
 
     let mut steps = vec![
         Step::run("format", || check(cargo(FORMAT))),
+        Step::run("format of bench", || check(cargo(BENCH_FORMAT))),
         Step::run("licences and bans", dependencies::check),
     ];
     if deny_is_installed() {
@@ -73,6 +102,10 @@ pub(crate) fn test() -> ExitCode {
     steps.push(build);
     steps.push(Step::run("Rust tests", || {
         suite(cargo(TEST), count_libtest)
+    }));
+    steps.push(Step::run("clippy of bench", || check(cargo(BENCH_CLIPPY))));
+    steps.push(Step::run("tests of bench", || {
+        suite(cargo(BENCH_TEST), count_libtest)
     }));
 
     let ((packages, npm_took), (browser, apt_took)) =

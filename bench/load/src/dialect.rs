@@ -80,10 +80,19 @@ fn comma() -> String {
     ",".to_owned()
 }
 
-const KNOWN: [(&str, &str); 6] = [
+const KNOWN: [(&str, &str); 9] = [
     ("axum", include_str!("../../peers/axum/dialect.toml")),
     ("axum-sink", include_str!("../../peers/axum/sink.toml")),
+    (
+        "centrifugo",
+        include_str!("../../peers/centrifugo/dialect.toml"),
+    ),
+    (
+        "durable-streams",
+        include_str!("../../peers/durable-streams/dialect.toml"),
+    ),
     ("express", include_str!("../../peers/express/dialect.toml")),
+    ("mercure", include_str!("../../peers/mercure/dialect.toml")),
     ("nchan", include_str!("../../peers/nchan/dialect.toml")),
     ("raw", include_str!("../../peers/raw/dialect.toml")),
     ("tidings", include_str!("../../peers/tidings/dialect.toml")),
