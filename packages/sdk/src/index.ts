@@ -1,3 +1,5 @@
+export type { TaskOptions } from "./commands/commands.ts";
+export type { CommandHandle, TaskProgress } from "./commands/handle.ts";
 export type { HeadersFunction, SSKSConfig, TokenContext, TokenFunction } from "./config.ts";
 export { DEFAULT_CONFIG } from "./config.ts";
 export { SSEConnectionManager } from "./connection/manager.ts";

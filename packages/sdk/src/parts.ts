@@ -1,3 +1,4 @@
+import { Commands } from "./commands/commands.ts";
 import type { Settings, SSKSConfig } from "./config.ts";
 import { SSEConnectionManager } from "./connection/manager.ts";
 import type { Emitter, SdkEvents } from "./emitter.ts";
@@ -29,6 +30,7 @@ export interface Parts {
   outbox: Outbox;
   dispatcher: EventDispatcher;
   inbox: Inbox;
+  commands: Commands;
   topics: Topics;
   /** Aborted by dispose. */
   ended: AbortController;
@@ -43,6 +45,7 @@ export function compose({ config, env, settings, credentials, emitter }: Base): 
   const http = new HttpClient(apiUrl.href, { env, credentials, timeout: connectionTimeout });
   const queue = new MessageQueueManager(messageQueueSize, env);
   const outbox = new Outbox(env, http, queue, settings);
+  const commands = new Commands(env, outbox);
   const dispatcher = new EventDispatcher({
     env,
     retryDelays: HANDLER_RETRY_DELAYS,
@@ -50,7 +53,7 @@ export function compose({ config, env, settings, credentials, emitter }: Base): 
   });
   const inbox = new Inbox(dispatcher, new Acks(env, http, settings), clientId, (message) => {
     announce(emitter, message);
-    return false;
+    return commands.receive(message);
   });
   const connection = new SSEConnectionManager(config, { env, settings, credentials, emitter, sink: inbox });
   const topics = new Topics(connection, http, emitter);
@@ -75,6 +78,7 @@ export function compose({ config, env, settings, credentials, emitter }: Base): 
     outbox,
     dispatcher,
     inbox,
+    commands,
     topics,
     ended,
     load() {
@@ -96,6 +100,7 @@ export function compose({ config, env, settings, credentials, emitter }: Base): 
     dispose() {
       ended.abort();
       connection.disconnect("the SDK was disposed", "disposed");
+      commands.dispose();
       outbox.dispose();
       inbox.dispose();
       for (const end of unlisten) {

@@ -1,3 +1,5 @@
+import type { TaskOptions } from "./commands/commands.ts";
+import type { CommandHandle } from "./commands/handle.ts";
 import { type SSKSConfig, settle } from "./config.ts";
 import { Emitter, type SdkEvents } from "./emitter.ts";
 import { environment } from "./env.ts";
@@ -173,6 +175,22 @@ export class SSENotificationSDK {
     const payload = { commandId, action, taskId, params, timeout, requireAck };
     await this.send({ type: MessageType.COMMAND, target, payload }, { priority, timeout, signal });
     return commandId;
+  }
+
+  /**
+   * Has the handler `name` run, by the hub or, with `target`, by that client; returns a handle to await, follow and
+   * control it.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: as for `CommandHandle`.
+  command<R = any>(name: string, params?: object, options?: TaskOptions): CommandHandle<R> {
+    this.#parts.connection.revive();
+    return this.#parts.commands.command(name, params, options);
+  }
+
+  /** The handle of a command that was sent earlier, also by a page before this one. */
+  // biome-ignore lint/suspicious/noExplicitAny: as for `CommandHandle`.
+  attach<R = any>(id: string, options?: CallOptions & { target?: string }): CommandHandle<R> {
+    return this.#parts.commands.attach(id, options);
   }
 
   async queryProgress(taskId: string, options?: CallOptions): Promise<void> {

@@ -465,6 +465,24 @@ test("defect 17: nothing is written to the console unless debug is set", async (
   expect(written).toEqual([]);
 });
 
+test("a command's handle gives its progress and its result", async () => {
+  hub.onTask("report", (task) => {
+    task.progress(50);
+    task.complete({ rows: 3 });
+  });
+  const sdk = await connected();
+  const handle = sdk.command<{ rows: number }>("report", { year: 2026 });
+  const steps: number[] = [];
+  for await (const { progress } of handle.progress()) {
+    steps.push(progress);
+  }
+  expect(steps).toEqual([50]);
+  expect(await handle.result).toEqual({ rows: 3 });
+  const other = sdk.command("never");
+  sdk.dispose();
+  await expect(other.result).rejects.toMatchObject({ code: "disposed" });
+});
+
 test("acks that are due go out when the page is hidden", async () => {
   const sdk = await connected();
   collect(sdk);
