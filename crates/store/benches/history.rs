@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tidings_store::{
     Durability, Found, Options, Order, Position, Query, Record, Scope, Store, Subject, Topics,
@@ -139,44 +140,109 @@ async fn publish(store: &Store, first: usize, batches: usize) -> Duration {
     started.elapsed()
 }
 
+/// What a round took, for each message.
+#[derive(Clone, Copy)]
+struct Cost {
+    per_second: f64,
+    /// Of the whole process, in microseconds.
+    cpu: f64,
+    /// Handed to the kernel, in bytes: what waits for a disk depends on it, whatever else the machine does.
+    written: f64,
+}
+
+async fn round(store: &Store, number: usize) -> Cost {
+    let messages = (ROUND_BATCHES * BATCH) as f64;
+    let (cpu, written) = used();
+    let took = publish(
+        store,
+        ENTRIES + number * ROUND_BATCHES * BATCH,
+        ROUND_BATCHES,
+    )
+    .await;
+    let (cpu_after, written_after) = used();
+    Cost {
+        per_second: messages / took.as_secs_f64(),
+        cpu: (cpu_after - cpu) / messages,
+        written: (written_after - written) / messages,
+    }
+}
+
+/// Microseconds and bytes since the start of the process; only Linux tells the bytes.
+fn used() -> (f64, f64) {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let written = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    let written = written.and_then(|written| written.parse().ok());
+    (
+        cpu.tv_sec as f64 * 1e6 + cpu.tv_nsec as f64 / 1e3,
+        written.unwrap_or_default(),
+    )
+}
+
 /// Rounds to a new store and to the full one in turn, each time the other one first: what the machine does meanwhile then
 /// falls on both.
 async fn publishing(full: &Store) {
-    let per_second = |took: Duration| (ROUND_BATCHES * BATCH) as f64 / took.as_secs_f64();
-    let (mut to_empty, mut to_full, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    println!("\npublishing, batches of {BATCH} by {PUBLISHERS} publishers, messages/s:");
-    println!("{:>10}{:>12}{:>12}{:>9}", "round", "empty", "full", "ratio");
-    for round in 0..ROUNDS {
+    println!(
+        "\npublishing, batches of {BATCH} by {PUBLISHERS} publishers, to an empty store and to a full one:"
+    );
+    println!(
+        "{:>8}{:>12}{:>9}{:>7}{:>14}{:>7}{:>7}{:>17}{:>7}{:>7}",
+        "round",
+        "messages/s",
+        "",
+        "ratio",
+        "CPU us/msg",
+        "",
+        "ratio",
+        "bytes written/msg",
+        "",
+        "ratio"
+    );
+    let mut rounds = Vec::new();
+    for number in 0..ROUNDS {
         let (folder, empty) = open();
-        let first = ENTRIES + round * ROUND_BATCHES * BATCH;
-        let (one, other) = if round.is_multiple_of(2) {
-            let one = publish(&empty, first, ROUND_BATCHES).await;
-            (one, publish(full, first, ROUND_BATCHES).await)
+        let (to_empty, to_full) = if number.is_multiple_of(2) {
+            let to_empty = round(&empty, number).await;
+            (to_empty, round(full, number).await)
         } else {
-            let other = publish(full, first, ROUND_BATCHES).await;
-            (publish(&empty, first, ROUND_BATCHES).await, other)
+            let to_full = round(full, number).await;
+            (round(&empty, number).await, to_full)
         };
         empty.close();
         drop(folder);
-        to_empty.push(per_second(one));
-        to_full.push(per_second(other));
-        ratios.push(per_second(other) / per_second(one));
-        row(&round.to_string(), to_empty[round], to_full[round]);
+        row(&number.to_string(), to_empty, to_full);
+        rounds.push((to_empty, to_full));
     }
-    let (empty, full) = (at(&mut to_empty, 0.5), at(&mut to_full, 0.5));
-    row("median", empty, full);
+    let median = |value: &dyn Fn(&(Cost, Cost)) -> f64| {
+        at(&mut rounds.iter().map(value).collect::<Vec<_>>(), 0.5)
+    };
+    let of = |cost: fn(&(Cost, Cost)) -> Cost| Cost {
+        per_second: median(&|round| cost(round).per_second),
+        cpu: median(&|round| cost(round).cpu),
+        written: median(&|round| cost(round).written),
+    };
+    row("median", of(|round| round.0), of(|round| round.1));
     println!(
-        "a store of {ENTRIES} and more takes {:.2} of what an empty one takes; median of the rounds' ratios {:.2} \
-         ({:.2} to {:.2})",
-        full / empty,
-        at(&mut ratios, 0.5),
-        at(&mut ratios, 0.0),
-        at(&mut ratios, 1.0),
+        "median of the ratios: {:.2} of the messages/s, {:.2} of the CPU, {:.2} of the bytes",
+        median(&|(empty, full)| full.per_second / empty.per_second),
+        median(&|(empty, full)| full.cpu / empty.cpu),
+        median(&|(empty, full)| full.written / empty.written),
     );
 }
 
-fn row(name: &str, empty: f64, full: f64) {
-    println!("{name:>10}{empty:12.0}{full:12.0}{:9.2}", full / empty);
+fn row(name: &str, empty: Cost, full: Cost) {
+    println!(
+        "{name:>8}{:12.0}{:9.0}{:7.2}{:14.2}{:7.2}{:7.2}{:17.0}{:7.0}{:7.2}",
+        empty.per_second,
+        full.per_second,
+        full.per_second / empty.per_second,
+        empty.cpu,
+        full.cpu,
+        full.cpu / empty.cpu,
+        empty.written,
+        full.written,
+        full.written / empty.written,
+    );
 }
 
 /// The part of the values that lies below, 0 to 1.
