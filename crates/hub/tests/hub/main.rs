@@ -12,6 +12,7 @@ mod harness;
 mod history;
 mod http;
 mod receipts;
+mod retention;
 mod review;
 mod slow;
 mod stream;

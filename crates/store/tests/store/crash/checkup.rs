@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tidings_store::{Class, Folder, Keep, Position, Store};
 
 use super::folder::{self, DATABASE, contents};
+use super::ledger;
 use super::load::Load;
 use crate::bench::{client, record, records, topic};
 
@@ -238,4 +239,42 @@ async fn a_vacuum_gives_back_what_is_free_and_keeps_the_rest() {
         .pragma_query_value(None, "auto_vacuum", |row| row.get(0))
         .expect("a number");
     assert_eq!(incremental, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_vacuum_after_load_and_retention_keeps_all_that_was_acknowledged() {
+    let dir = TempDir::new().expect("a folder can be made");
+    let store = folder::open(dir.path());
+    let load = Load::start(&store);
+    for round in 0..8 {
+        load.goes_on(50).await;
+        // Broadcasts, of which retention keeps few.
+        let noise = (0..100).map(|number| ledger::numbered("noise", round * 100 + number));
+        store
+            .append(noise.collect())
+            .await
+            .expect("the append succeeds");
+        store.trim().await.expect("the trim succeeds");
+    }
+    let acknowledged = load.stop().await;
+    assert!(store.stats().trimmed.broadcast > 0, "something was removed");
+    let (before, trimmed_to) = (contents(&store).await, store.trimmed_to(Class::Broadcast));
+    store.close();
+
+    let folder = Folder::new(dir.path());
+    folder.vacuum().expect("the vacuum succeeds");
+    assert_eq!(
+        folder.check().expect("it can be checked").faults,
+        [""; 0],
+        "also what is listed only in the index"
+    );
+    let store = folder::open(dir.path());
+    assert_eq!(contents(&store).await, before);
+    assert_eq!(store.trimmed_to(Class::Broadcast), trimmed_to);
+    acknowledged.check(&store).await;
+    acknowledged.check_duplicates(&store).await;
+    store
+        .append(vec![ledger::numbered("new", 0)])
+        .await
+        .expect("it goes on from there");
 }
