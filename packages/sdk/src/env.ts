@@ -46,7 +46,7 @@ export function environment(config: Partial<SSKSConfig> = {}): Env {
   const clock = now ?? Date.now;
   return {
     // Browsers refuse to run a fetch that is called as a method of another object.
-    fetch: fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    fetch: (input, init) => (fetch ?? globalThis.fetch)(input, init),
     now: clock,
     setTimeout: (run, ms) => (setTimeout ?? globalThis.setTimeout)(run, Math.min(ms, LONGEST_TIMER)),
     clearTimeout: clearTimeout ?? ((handle) => globalThis.clearTimeout(handle as number)),

@@ -28,7 +28,10 @@ export async function wait<T>(env: Env, promise: Promise<T>, options: CallOption
   const timer =
     timeout === undefined
       ? undefined
-      : env.setTimeout(() => end.reject(new HubError("timeout", `nothing within ${timeout} ms`)), timeout);
+      : env.setTimeout(
+          () => end.reject(new HubError("timeout", `nothing within ${timeout} ms`, { retryable: true })),
+          timeout,
+        );
   signal?.addEventListener("abort", abort);
   try {
     return await Promise.race([promise, end.promise]);
@@ -36,4 +39,9 @@ export async function wait<T>(env: Env, promise: Promise<T>, options: CallOption
     env.clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
   }
+}
+
+/** Resolves after so many milliseconds, or when the signal aborts. */
+export async function pause(env: Env, timeout: number, signal?: AbortSignal): Promise<void> {
+  await wait(env, new Promise(() => {}), { signal, timeout }).catch(() => {});
 }

@@ -1,8 +1,9 @@
 import { type Env, environment } from "../env.ts";
 import { HubError } from "../errors.ts";
 import type { CallOptions, CommandMessage, Message } from "../types.ts";
+import { pause, wait } from "../wait.ts";
 import { type Credentials, createCredentials } from "./credentials.ts";
-import { isRetryable, pause, RETRY_DELAYS, retryAfter, retryDelay } from "./retry.ts";
+import { isRetryable, RETRY_DELAYS, retryAfter, retryDelay } from "./retry.ts";
 
 export interface RequestConfig extends CallOptions {
   path: string;
@@ -143,15 +144,13 @@ export class HttpClient {
     const { withAuth = true, signal } = config;
     for (let repeated = false; ; repeated = true) {
       signal?.throwIfAborted();
-      const given = await this.#credentials.headers(signal).catch((thrown) => {
-        throw new HubError("network", "no credentials", { retryable: true, cause: thrown });
-      });
+      const given = await this.#credentials.headers(signal).catch(broken);
       if (!withAuth) {
         delete given.authorization;
       }
       const [response, data] = await this.#exchange(config, given);
-      const { status, statusText, headers } = response;
-      if (response.ok) {
+      const { ok, status, statusText, headers } = response;
+      if (ok) {
         return { status, statusText, data: data as T, headers: Object.fromEntries(headers) };
       }
       const again = status === 401 && withAuth && !repeated;
@@ -163,48 +162,37 @@ export class HttpClient {
 
   /** One request and its whole answer, under one timeout. */
   async #exchange(config: RequestConfig & Text, given: Record<string, string>): Promise<[Response, unknown]> {
-    const { path, method = "GET", body, text = JSON.stringify(body), keepalive = false, signal } = config;
+    const { path, method = "GET", body, text = JSON.stringify(body), keepalive, signal } = config;
+    const { timeout = this.#timeout } = config;
     const headers = new Headers(given);
-    if (text !== undefined) {
-      headers.set("content-type", "application/json");
-    }
-    for (const [name, value] of Object.entries(config.headers ?? {})) {
+    for (const [name, value] of Object.entries({
+      ...(text && { "content-type": "application/json" }),
+      ...config.headers,
+    })) {
       headers.set(name, value);
     }
+    const { fetch } = this.#env;
     const abort = new AbortController();
-    const stop = (): void => abort.abort();
-    let late = false;
-    const timer = this.#env.setTimeout(() => {
-      late = true;
-      stop();
-    }, config.timeout ?? this.#timeout);
-    signal?.addEventListener("abort", stop);
+    const exchange = fetch(`${this.#base}/${path.replace(/^\/+/, "")}`, {
+      method,
+      headers,
+      body: text,
+      keepalive,
+      signal: abort.signal,
+      // Followed to another origin, a redirect would take the application's own headers along.
+      redirect: "manual",
+    }).then(async (response): Promise<[Response, unknown]> => [response, parse(await response.text())]);
     try {
-      signal?.throwIfAborted();
-      const { fetch } = this.#env;
-      const response = await fetch(`${this.#base}/${path.replace(/^\/+/, "")}`, {
-        method,
-        headers,
-        body: text,
-        keepalive,
-        signal: abort.signal,
-        // Followed to another origin, a redirect would take the application's own headers along.
-        redirect: "manual",
-      });
-      const answer = await response.text();
-      return [response, /json/.test(response.headers.get("content-type") ?? "") ? parse(answer) : answer];
-    } catch (cause) {
-      if (signal?.aborted) {
-        throw signal.reason;
-      }
-      throw late
-        ? new HubError("timeout", `no answer from ${path}`, { retryable: true })
-        : new HubError("network", `${path} cannot be reached`, { retryable: true, cause });
+      return await wait(this.#env, exchange.catch(broken), { signal, timeout });
     } finally {
-      this.#env.clearTimeout(timer);
-      signal?.removeEventListener("abort", stop);
+      abort.abort();
     }
   }
+}
+
+/** The platforms have no common error for what fails on the way, so none is told from another. */
+function broken(cause: unknown): never {
+  throw new HubError("network", "the hub cannot be reached", { retryable: true, cause });
 }
 
 function parse(text: string): unknown {

@@ -16,85 +16,62 @@ export interface Credentials {
 }
 
 export function createCredentials(
-  authToken?: string | TokenFunction,
+  source?: string | TokenFunction,
   own: Record<string, string> | HeadersFunction = {},
 ): Credentials {
-  let source = authToken;
-  // Raised by `set` and `clear`: what a function gives that was asked before is dropped.
-  let generation = 0;
+  /** The newest `Authorization`. */
   let last: string | undefined;
-  let refreshing: Promise<boolean> | undefined;
-  // Each caller of a refresh takes its token once; whoever comes later asks the function again.
-  let callers = 0;
-  let fresh: { token: string; left: number } | undefined;
-  let headersRefused = false;
+  /** A token that was asked for because of a refusal; those that were refused together take it together. */
+  let renewed: Promise<string | undefined> | undefined;
 
-  const token = async (signal?: AbortSignal): Promise<string | undefined> => {
-    for (;;) {
-      const asked = generation;
-      let given: string | undefined;
-      if (fresh) {
-        given = fresh.token;
-        if (--fresh.left === 0) {
-          fresh = undefined;
-        }
-      } else {
-        given = typeof source === "function" ? await source({ refused: false, signal }) : source;
-      }
-      if (asked === generation) {
-        last = given;
-        return given;
-      }
-    }
-  };
-
-  const renew = async (ask: TokenFunction): Promise<boolean> => {
-    const asked = generation;
-    try {
-      // Asked a turn later, a function that throws at once rejects a flight that is already known.
-      const given = await Promise.resolve({ refused: true }).then(ask);
-      if (asked === generation) {
-        last = given;
-        fresh = { token: given, left: callers };
-      }
-      return true;
-    } finally {
-      refreshing = undefined;
-      callers = 0;
-    }
-  };
-
-  const replace = (next: string | undefined): void => {
-    generation++;
-    source = next;
-    last = next;
-    fresh = undefined;
+  const set = (token?: string): void => {
+    source = token;
+    last = bearer(token);
+    renewed = undefined;
   };
 
   return {
     async headers(signal) {
-      const given = await token(signal);
-      const refused = headersRefused;
-      headersRefused = false;
-      const headers = new Headers(typeof own === "function" ? await own({ refused, signal }) : own);
-      if (given) {
-        headers.set("authorization", `Bearer ${given}`);
+      for (;;) {
+        const asked = source;
+        const given = renewed;
+        const refused = !!given;
+        const token = await (given ?? (typeof asked === "function" ? asked({ refused, signal }) : asked));
+        // What a function gives that was asked before a token was set is dropped.
+        if (asked === source) {
+          renewed = renewed === given ? undefined : renewed;
+          last = bearer(token);
+          const headers = new Headers(typeof own === "function" ? await own({ refused, signal }) : own);
+          if (last) {
+            headers.set("authorization", last);
+          }
+          return Object.fromEntries(headers);
+        }
       }
-      return Object.fromEntries(headers);
     },
     async refresh(refused) {
-      if (last && refused.authorization !== `Bearer ${last}`) {
+      if (last && refused.authorization !== last) {
         return true;
       }
-      headersRefused = typeof own === "function";
-      if (typeof source !== "function") {
-        return headersRefused;
+      const asked = source;
+      if (typeof asked !== "function" && typeof own !== "function") {
+        return false;
       }
-      callers++;
-      refreshing ??= renew(source);
-      return refreshing;
+      // Asked a turn later, a function that throws at once rejects a promise that is already known.
+      renewed ??= Promise.resolve({ refused: true }).then(typeof asked === "function" ? asked : () => asked);
+      try {
+        await renewed;
+      } catch (error) {
+        renewed = undefined;
+        throw error;
+      }
+      return true;
     },
-    set: replace,
-    clear: () => replace(undefined),
+    set,
+    clear: set,
   };
+}
+
+function bearer(token: string | undefined): string | undefined {
+  return token && `Bearer ${token}`;
 }

@@ -33,23 +33,3 @@ export function retryDelay(env: Env, count: number, error?: Pick<HubError, "retr
   const floor = error?.retryAfterMs;
   return floor === undefined ? usual : Math.max(usual, spread(floor, env.random()));
 }
-
-/** Resolves after `ms`; rejects with the signal's reason when that aborts first. */
-export function pause(env: Env, ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      env.clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      if (signal?.aborted) {
-        reject(signal.reason);
-      } else {
-        resolve();
-      }
-    };
-    const timer = env.setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
-    if (signal?.aborted) {
-      end();
-    }
-  });
-}

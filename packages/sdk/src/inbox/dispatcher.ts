@@ -1,7 +1,7 @@
 import { type Env, environment } from "../env.ts";
 import { HubError } from "../errors.ts";
-import { pause } from "../http/retry.ts";
 import type { EventHandlerMap, Message, MessageHandler, MessageType, SubscribeOptions } from "../types.ts";
+import { pause } from "../wait.ts";
 
 const HISTORY_MAX = 50;
 

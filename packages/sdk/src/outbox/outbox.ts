@@ -2,9 +2,10 @@ import type { Settings } from "../config.ts";
 import type { Env } from "../env.ts";
 import { HubError, toHubError } from "../errors.ts";
 import type { HttpClient } from "../http/client.ts";
-import { pause, retryDelay } from "../http/retry.ts";
+import { retryDelay } from "../http/retry.ts";
 import type { Persistence, StoredItem } from "../store/index.ts";
 import { type Message, MessagePriority, MessageType, type SendOptions } from "../types.ts";
+import { deferred, pause, wait } from "../wait.ts";
 import type { MessageQueueManager, QueueItem } from "./queue.ts";
 
 /** While connected the queue empties as fast as the hub answers, so a burst may be longer than what is kept offline. */
@@ -41,7 +42,7 @@ export class Outbox {
   readonly #env: Env;
   readonly #http: HttpClient;
   readonly #queue: MessageQueueManager;
-  readonly #settings: Pick<Settings, "clientId" | "messageQueueSize" | "store">;
+  readonly #settings: OutboxSettings;
   readonly #ended = new AbortController();
   #online = false;
   #draining = false;
@@ -50,12 +51,7 @@ export class Outbox {
   #nap?: AbortController;
   #newest = 0;
 
-  constructor(
-    env: Env,
-    http: HttpClient,
-    queue: MessageQueueManager,
-    settings: Pick<Settings, "clientId" | "messageQueueSize" | "store">,
-  ) {
+  constructor(env: Env, http: HttpClient, queue: MessageQueueManager, settings: OutboxSettings) {
     this.#env = env;
     this.#http = http;
     this.#queue = queue;
@@ -70,68 +66,48 @@ export class Outbox {
    */
   send(message: Outgoing, options?: SendOptions): Promise<void> {
     const sent = this.publish(message, options).then(() => {});
-    sent.catch(() => {});
+    sent.catch((error) => this.#env.log.warn("not sent", error));
     return sent;
   }
 
   /** As `send`, with the hub's answer. */
-  publish(message: Outgoing, options: SendOptions = {}): Promise<Accepted> {
-    const { callback, signal, timeout } = options;
-    const published = new Promise<Accepted>((resolve, reject) => {
-      signal?.throwIfAborted();
-      if (this.#ended.signal.aborted) {
-        throw disposed();
-      }
-      const item = this.#item(message, options.priority);
-      if (this.#queue.get(item.message.id)) {
-        throw new HubError("id_conflict", "a message with this id waits already", { field: "id" });
-      }
-      const fail = (error: Error): void => this.#queue.handleFailure(item, error);
-      const abort = (): void => fail(signal?.reason);
-      let timer: unknown;
-      const ended =
-        <T>(end: (value: T) => void) =>
-        (value: T): void => {
-          this.#env.clearTimeout(timer);
-          signal?.removeEventListener("abort", abort);
-          this.#forget(item);
-          end(value);
-        };
-      item.callback = callback;
-      item.resolve = ended(resolve as (answer: unknown) => void);
-      item.reject = ended(reject);
-      const { body = "", priority, enqueuedAt } = item;
-      this.#persist((store) => store.put({ id: item.message.id, body, priority, enqueuedAt }));
-      if (timeout !== undefined) {
-        timer = this.#env.setTimeout(() => fail(new HubError("timeout", "not accepted in time")), timeout);
-      }
-      signal?.addEventListener("abort", abort);
-      if (!this.#queue.insert(item)) {
-        fail(new HubError("queue_full", "the queue is full of messages that are not less urgent"));
-      }
-    });
-    published.catch((error) => this.#env.log.warn("a message was not sent", error));
+  async publish(message: Outgoing, options: SendOptions = {}): Promise<Accepted> {
+    options.signal?.throwIfAborted();
+    this.#ended.signal.throwIfAborted();
+    const queue = this.#queue;
+    const item = this.#item(message, options);
+    const { id } = item.message;
+    if (queue.get(id)) {
+      throw new HubError("id_conflict", "this id waits already", { field: "id" });
+    }
+    const { body = "", priority, enqueuedAt } = item;
+    this.#persist((store) => store.put({ id, body, priority, enqueuedAt }));
+    if (!queue.insert(item)) {
+      queue.handleFailure(item, new HubError("queue_full", "the queue is full"));
+    }
     void this.#drain();
-    return published;
+    try {
+      return (await wait(this.#env, this.#settled(item), options)) as Accepted;
+    } catch (error) {
+      // Timeout and signal are not known to the queue.
+      if (queue.get(id) === item) {
+        queue.handleFailure(item, error as Error);
+      }
+      throw error;
+    }
   }
 
   /** What an earlier page left: it goes first, with the bytes that it had. */
   restore(stored: StoredItem[]): void {
     const items = stored.map(({ id, body, ...item }): QueueItem => {
       this.#newest = Math.max(this.#newest, item.enqueuedAt);
-      const forget = (): void => this.#forget(restored);
       // It may have been sent before: that counts as an attempt.
-      const restored = {
-        ...item,
-        message: JSON.parse(body),
-        body,
-        retryCount: 1,
-        resolve: forget,
-        reject: forget,
-      };
-      return restored;
+      return { ...item, message: JSON.parse(body), body, retryCount: 1, done: deferred() };
     });
     this.#queue.restore(items);
+    for (const item of items) {
+      this.#settled(item).catch((error) => this.#env.log.warn("not sent", error));
+    }
     void this.#drain();
   }
 
@@ -145,10 +121,11 @@ export class Outbox {
 
   /** Rejects all that waits; what is persisted stays for the next page. */
   dispose(): void {
-    this.#ended.abort();
+    const error = new HubError("disposed", "disposed");
+    this.#ended.abort(error);
     this.#online = false;
     for (const item of [...this.#queue.getProcessableItems(), ...this.#waiting(this.#underWay)]) {
-      this.#queue.handleFailure(item, disposed());
+      this.#queue.handleFailure(item, error);
     }
   }
 
@@ -159,14 +136,18 @@ export class Outbox {
     this.#draining = true;
     // Messages that are sent in one turn go in the order of their priorities, and together.
     await Promise.resolve();
-    while (this.#online) {
-      const batch = this.#next();
-      if (!batch.length) {
-        break;
-      }
+    for (let batch = this.#next(); batch.length; batch = this.#next()) {
       const failure = await this.#post(batch);
-      if (failure && (this.#online || failure.retryAfterMs !== undefined)) {
-        await this.#wait(batch, failure);
+      const held = failure?.retryAfterMs !== undefined;
+      if (failure && (this.#online || held)) {
+        const nap = new AbortController();
+        this.#nap = held ? undefined : nap;
+        const count = batch[0]?.retryCount || 1;
+        await pause(
+          this.#env,
+          retryDelay(this.#env, count, failure),
+          AbortSignal.any([nap.signal, this.#ended.signal]),
+        );
       }
     }
     this.#draining = false;
@@ -175,20 +156,20 @@ export class Outbox {
   /** The messages of the next request: those of the last one that are not settled, before any other. */
   #next(): QueueItem[] {
     const again = this.#waiting(this.#underWay);
-    const candidates = again.length ? again : this.#queue.getProcessableItems();
-    const [first] = candidates;
+    const batch: QueueItem[] = [];
     let units = 0;
-    const end = candidates.findIndex((item, i) => {
+    for (const item of this.#online ? (again[0] ? again : this.#queue.getProcessableItems()) : []) {
       units += item.body?.length ?? 0;
-      return (
-        i > 0 && (i === BATCH_ITEMS || units > BATCH_UNITS || isAlone(item) || isAlone(first as QueueItem))
-      );
-    });
-    const batch = candidates.slice(0, end < 0 ? undefined : end);
-    this.#underWay = again.length ? again : batch;
-    for (const item of batch) {
+      if (
+        batch[0] &&
+        (batch.length === BATCH_ITEMS || units > BATCH_UNITS || isAlone(item) || isAlone(batch[0]))
+      ) {
+        break;
+      }
       item.sending = true;
+      batch.push(item);
     }
+    this.#underWay = again[0] ? again : batch;
     return batch;
   }
 
@@ -198,19 +179,22 @@ export class Outbox {
     const several = batch.length > 1;
     const longAgo = this.#env.now() - this.idempotencyWindow / 2;
     const resend = batch.some((item) => item.retryCount && item.enqueuedAt < longAgo);
-    const path = isCommand(first) ? "api/commands" : "api/messages";
     try {
-      const { data } = await this.#http.post(resend ? `${path}?resend=1` : path, undefined, {
-        text: several ? `[${batch.map((item) => item.body)}]` : first.body,
-        signal: this.#ended.signal,
-      });
+      const { data } = await this.#http.post(
+        `api/${isCommand(first) ? "commands" : "messages"}${resend ? "?resend=1" : ""}`,
+        undefined,
+        {
+          text: several ? `[${batch.map((item) => item.body)}]` : first.body,
+          signal: this.#ended.signal,
+        },
+      );
       const answers = several ? data?.results : [data];
       if (!data?.success || answers?.length !== batch.length) {
-        throw new HubError("invalid_response", "the answer is not that of a hub", { retryable: true });
+        throw new HubError("invalid_response", "not the answer of a hub", { retryable: true });
       }
       for (const [i, item] of batch.entries()) {
-        for (const waiting of this.#waiting([item])) {
-          this.#queue.handleSuccess(waiting, answers[i]);
+        if (this.#waiting([item])[0]) {
+          this.#queue.handleSuccess(item, answers[i]);
         }
       }
       return undefined;
@@ -220,64 +204,63 @@ export class Outbox {
   }
 
   #refused(batch: QueueItem[], error: HubError): HubError | undefined {
-    const waiting = this.#waiting(batch);
+    const { code, status, field, retryable } = error;
     // Other credentials may come, and the messages are not what was refused.
-    const again = error.retryable || error.status === 401;
-    const named = /^\[(\d+)\]/.exec(error.field ?? "");
-    if (batch.length > 1 && (!again || error.code === "internal")) {
-      // The hub refuses a batch for one of its messages: that one is asked about by itself, or all if it was not named.
-      const culprit = named && batch[+(named[1] as string)];
-      for (const item of culprit ? [culprit] : batch) {
-        item.alone = true;
-      }
-      return again ? error : undefined;
-    }
-    for (const item of waiting) {
-      // A defect of the hub that one message meets each time must not hold up the others for ever.
-      if (!again || (!this.#queue.incrementRetry(item) && error.code === "internal")) {
+    const again = retryable || status === 401;
+    const internal = code === "internal";
+    const culprit = batch[+(/^\[(\d+)\]/.exec(field ?? "")?.[1] ?? Number.NaN)];
+    for (const item of this.#waiting(batch)) {
+      if (batch[1] && (!again || internal)) {
+        // The hub refuses a batch for one of its messages: that one goes by itself, or all do if it was not named.
+        item.alone ||= !culprit || culprit === item;
+      } else if (!again || (!this.#queue.incrementRetry(item) && internal)) {
+        // A defect of the hub that one message meets each time must not hold up the others for ever.
         this.#queue.handleFailure(item, error);
       }
     }
     return again ? error : undefined;
   }
 
-  async #wait(batch: QueueItem[], error: HubError): Promise<void> {
-    const nap = new AbortController();
-    const end = (): void => nap.abort();
-    if (error.retryAfterMs === undefined) {
-      this.#nap = nap;
-    }
-    this.#ended.signal.addEventListener("abort", end);
-    const count = Math.max(1, ...batch.map((item) => item.retryCount));
-    await pause(this.#env, retryDelay(this.#env, count, error), nap.signal).catch(() => {});
-    this.#ended.signal.removeEventListener("abort", end);
-    this.#nap = undefined;
-  }
-
   #waiting(items: QueueItem[]): QueueItem[] {
     return items.filter((item) => this.#queue.get(item.message.id) === item);
   }
 
-  #item(given: Outgoing, priority = given.priority ?? MessagePriority.NORMAL): QueueItem {
+  #item(given: Outgoing, options: SendOptions): QueueItem {
     const env = this.#env;
-    const {
-      id = env.uuid(),
-      source = this.#settings.clientId,
-      timestamp = env.now(),
-      type = MessageType.JSON,
-    } = given;
-    const message = { ...given, id, type, source, timestamp, priority };
-    this.#newest = Math.max(this.#newest + 1, env.now());
+    const { priority = given.priority ?? MessagePriority.NORMAL, callback } = options;
+    const message = {
+      ...given,
+      id: given.id ?? env.uuid(),
+      type: given.type ?? MessageType.JSON,
+      source: given.source ?? this.#settings.clientId,
+      timestamp: given.timestamp ?? env.now(),
+      priority,
+    };
+    const enqueuedAt = Math.max(this.#newest + 1, env.now());
+    this.#newest = enqueuedAt;
     try {
-      return { message, priority, body: JSON.stringify(message), enqueuedAt: this.#newest, retryCount: 0 };
+      return {
+        message,
+        body: JSON.stringify(message),
+        priority,
+        callback,
+        enqueuedAt,
+        retryCount: 0,
+        done: deferred(),
+      };
     } catch (cause) {
       throw new HubError("invalid_json", "the message is not JSON", { cause });
     }
   }
 
-  #forget(item: QueueItem): void {
-    if (!this.#ended.signal.aborted) {
-      this.#persist((store) => store.remove(item.message.id));
+  /** The outcome of an item; then it leaves the store. */
+  async #settled({ message, done }: QueueItem): Promise<unknown> {
+    try {
+      return await done?.promise;
+    } finally {
+      if (!this.#ended.signal.aborted) {
+        this.#persist((store) => store.remove(message.id));
+      }
     }
   }
 
@@ -289,6 +272,8 @@ export class Outbox {
   }
 }
 
+type OutboxSettings = Pick<Settings, "clientId" | "messageQueueSize" | "store">;
+
 function isCommand({ message }: QueueItem): boolean {
   return message.type === MessageType.COMMAND && message.topic === undefined;
 }
@@ -296,8 +281,4 @@ function isCommand({ message }: QueueItem): boolean {
 /** Commands have a route without batches. */
 function isAlone(item: QueueItem): boolean {
   return item.alone || isCommand(item);
-}
-
-function disposed(): HubError {
-  return new HubError("disposed", "the SDK was disposed");
 }

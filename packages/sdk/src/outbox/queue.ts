@@ -2,6 +2,7 @@ import { type Env, environment } from "../env.ts";
 import { HubError } from "../errors.ts";
 import { RETRY_DELAYS, retryDelay } from "../http/retry.ts";
 import { type Message, type MessageCallback, MessagePriority } from "../types.ts";
+import type { Deferred } from "../wait.ts";
 
 export interface QueueItem {
   message: Message;
@@ -15,8 +16,8 @@ export interface QueueItem {
   sending?: boolean;
   /** Sent in a request of its own, because a batch with it was refused. */
   alone?: boolean;
-  resolve?: (answer: unknown) => void;
-  reject?: (error: unknown) => void;
+  /** Settled when it leaves the queue. */
+  done?: Deferred<unknown>;
 }
 
 export interface QueueStats {
@@ -128,7 +129,7 @@ export class MessageQueueManager {
   handleFailure(item: QueueItem, error: Error): void {
     this.#stats.totalFailed++;
     this.#delete(item);
-    item.reject?.(error);
+    item.done?.reject(error);
     const { onError, onTimeout } = item.callback ?? {};
     const late = onTimeout && (error as HubError).code === "timeout";
     this.#tell(() => (late ? onTimeout(item.message) : onError?.(error, item.message)));
@@ -138,7 +139,7 @@ export class MessageQueueManager {
   handleSuccess(item: QueueItem, answer?: unknown): void {
     this.#stats.totalProcessed++;
     this.#delete(item);
-    item.resolve?.(answer);
+    item.done?.resolve(answer);
     this.#tell(() => item.callback?.onSuccess?.(item.message));
   }
 
@@ -151,7 +152,7 @@ export class MessageQueueManager {
     const item = this.get(messageId);
     if (item) {
       this.#delete(item);
-      item.reject?.(new HubError("aborted", "it was removed from the queue"));
+      item.done?.reject(new HubError("aborted", "it was removed from the queue"));
     }
     return !!item;
   }
