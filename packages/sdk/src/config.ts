@@ -96,62 +96,47 @@ export interface Settings
   topics: string[];
 }
 
-/** The least value of each number. */
-const NUMBERS: { [key: string]: number } = {
-  heartbeatInterval: 250,
-  maxReconnectAttempts: 0,
-  reconnectBaseDelay: 0,
-  reconnectMaxDelay: 0,
-  connectionTimeout: 1,
-  messageQueueSize: 1,
-  livenessTimeout: 1,
-  pauseWhenHidden: 0,
-};
+const NUMBERS = [
+  "heartbeatInterval",
+  "maxReconnectAttempts",
+  "reconnectBaseDelay",
+  "reconnectMaxDelay",
+  "connectionTimeout",
+  "messageQueueSize",
+  "livenessTimeout",
+  "pauseWhenHidden",
+];
 
 /** Throws `invalid_config` with the field that is at fault. */
 export function settle(config: SSKSConfig): Settings {
-  const settings = { ...defaults } as unknown as Settings & { [key: string]: unknown };
-  for (const [key, value] of Object.entries(config)) {
-    if (value !== undefined && value !== null) {
-      settings[key] = value;
+  const given = Object.entries(config).filter(([, value]) => value !== undefined && value !== null);
+  const settings = { topics: [], ...defaults, ...Object.fromEntries(given) } as unknown as Settings;
+  const need = (field: string, rule: string, check: (value: unknown) => unknown): void => {
+    const value = (settings as unknown as { [key: string]: unknown })[field];
+    if (value !== undefined && !check(value)) {
+      throw new HubError("invalid_config", `\`${field}\` must be ${rule}`, { field });
     }
+  };
+  for (const field of NUMBERS) {
+    need(field, "a number from 0", (value) => typeof value === "number" && value >= 0);
   }
-  for (const [field, least] of Object.entries(NUMBERS)) {
-    const value = settings[field];
-    if (value !== undefined && !(typeof value === "number" && value >= least)) {
-      throw invalid(field, `a number from ${least}`);
+  need("topics", "a list", Array.isArray);
+  need("types", "a list", Array.isArray);
+  settings.clientId ??= "";
+  need("clientId", "text", (value) => typeof value === "string" && value);
+  settings.endpoint ??= "";
+  need("endpoint", "an http(s) URL", () => {
+    try {
+      const url = new URL(settings.endpoint, globalThis.location?.href);
+      const base = url.pathname.replace(/(\/sse)?\/*$/, "");
+      url.hash = "";
+      settings.apiUrl = new URL(`${base}/`, url);
+      url.pathname = `${base}/sse`;
+      settings.sseUrl = url;
+      return /^https?:$/.test(url.protocol);
+    } catch {
+      return false;
     }
-  }
-  if (typeof settings.clientId !== "string" || !settings.clientId) {
-    throw invalid("clientId", "a text that is not empty");
-  }
-  for (const field of ["topics", "types"]) {
-    const value = settings[field];
-    if (value !== undefined && !Array.isArray(value)) {
-      throw invalid(field, "a list");
-    }
-  }
-  settings.topics = [...(config.topics ?? [])];
-  return Object.assign(settings, addresses(settings.endpoint));
-}
-
-function addresses(endpoint: string): Pick<Settings, "sseUrl" | "apiUrl"> {
-  let sseUrl: URL;
-  try {
-    sseUrl = new URL(endpoint, globalThis.location?.href);
-  } catch {
-    throw invalid("endpoint", "a URL");
-  }
-  if (!/^https?:$/.test(sseUrl.protocol)) {
-    throw invalid("endpoint", "an http or https URL");
-  }
-  sseUrl.hash = "";
-  const base = sseUrl.pathname.replace(/(\/sse)?\/*$/, "");
-  const apiUrl = new URL(`${base}/`, sseUrl);
-  sseUrl.pathname = `${base}/sse`;
-  return { sseUrl, apiUrl };
-}
-
-function invalid(field: string, rule: string): HubError {
-  return new HubError("invalid_config", `\`${field}\` must be ${rule}`, { field });
+  });
+  return settings;
 }

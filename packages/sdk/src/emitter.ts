@@ -42,7 +42,8 @@ type Listener<T> = (value: T) => unknown;
 
 /** Listeners by event. One that throws is logged, and disturbs nobody else. */
 export class Emitter<Events> {
-  #listeners: Map<keyof Events, Set<Listener<never>>> = new Map();
+  // biome-ignore lint/suspicious/noExplicitAny: which value goes with which event is the methods' business.
+  #listeners: Map<PropertyKey, Set<Listener<any>>> = new Map();
   #log: Logger;
 
   constructor(log: Logger) {
@@ -61,17 +62,11 @@ export class Emitter<Events> {
   }
 
   emit<K extends keyof Events>(event: K, value: Events[K]): void {
-    const listeners = this.#listeners.get(event);
-    if (!listeners?.size) {
-      return;
-    }
-    const failed = (error: unknown): void => this.#log.error(`a listener of ${String(event)} failed`, error);
-    for (const listener of [...listeners]) {
-      try {
-        Promise.resolve((listener as Listener<Events[K]>)(value)).catch(failed);
-      } catch (error) {
-        failed(error);
-      }
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+      // Called at once; what it throws, now or later, becomes a rejection.
+      (async () => listener(value))().catch((error) =>
+        this.#log.error(`a listener of ${String(event)} failed`, error),
+      );
     }
   }
 

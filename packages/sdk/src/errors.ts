@@ -35,30 +35,30 @@ export interface HubErrorDetail {
 export class HubError extends Error {
   readonly code: ErrorCode;
   /** The HTTP status, where the hub or something before it answered. */
-  readonly status?: number;
+  declare readonly status?: number;
   /** The field of the configuration or of the message that is at fault. */
-  readonly field?: string;
+  declare readonly field?: string;
   /** Whether the same thing may succeed later. */
-  readonly retryable: boolean;
+  readonly retryable: boolean = false;
   /** Not before this many milliseconds have passed. */
-  readonly retryAfterMs?: number;
+  declare readonly retryAfterMs?: number;
 
-  constructor(code: ErrorCode, message: string, detail: HubErrorDetail = {}) {
-    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+  constructor(code: ErrorCode, message: string = code, detail?: HubErrorDetail) {
+    super(message, detail);
     this.name = "HubError";
     this.code = code;
-    this.status = detail.status;
-    this.field = detail.field;
-    this.retryable = detail.retryable ?? false;
-    this.retryAfterMs = detail.retryAfterMs;
+    Object.assign(this, detail);
   }
+}
+
+/** An error after which the same may be tried again. */
+export function transient(code: ErrorCode, message?: string, detail?: HubErrorDetail): HubError {
+  return new HubError(code, message, { ...detail, retryable: true });
 }
 
 /** Whatever was thrown, as a `HubError`. */
 export function toHubError(thrown: unknown, code: ErrorCode): HubError {
-  if (thrown instanceof HubError) {
-    return thrown;
-  }
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new HubError(code, message, { cause: thrown });
+  return thrown instanceof HubError
+    ? thrown
+    : new HubError(code, (thrown as Error | undefined)?.message ?? `${thrown}`, { cause: thrown });
 }

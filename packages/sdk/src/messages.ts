@@ -2,6 +2,7 @@ import type { Emitter, SdkEvents } from "./emitter.ts";
 import type { HubError } from "./errors.ts";
 import type { EventDispatcher } from "./inbox/dispatcher.ts";
 import { ConnectionState, type Message, MessageType } from "./types.ts";
+import { type Deferred, deferred } from "./wait.ts";
 
 export interface MessagesOptions {
   /** By default all but those about the connection itself: `system` and `heartbeat`. */
@@ -10,14 +11,14 @@ export interface MessagesOptions {
   signal?: AbortSignal;
 }
 
-/** Ends `for await` without an error when the SDK is disposed. */
 export interface MessageIterator<P> extends AsyncIterableIterator<Message<P>> {
   return(): Promise<IteratorResult<Message<P>>>;
 }
 
-const DEFAULT_TYPES: MessageType[] = Object.values(MessageType).filter(
-  (type) => type !== MessageType.SYSTEM && type !== MessageType.HEARTBEAT,
-);
+interface Held<P> {
+  message: Message<P>;
+  handled: Deferred<void>;
+}
 
 /**
  * Messages one by one. A message counts as handled when the next one is asked for, so what was not is delivered again
@@ -27,66 +28,65 @@ export function iterate<P>(
   dispatcher: EventDispatcher,
   emitter: Emitter<SdkEvents>,
   disposed: AbortSignal,
-  { types = DEFAULT_TYPES, signal }: MessagesOptions,
+  options: MessagesOptions,
 ): MessageIterator<P> {
-  /** The message that waits for the consumer, or that the consumer is at. */
-  let message: Message<P> | undefined;
-  let handled = (): void => {};
-  let wake = (): void => {};
+  const { signal } = options;
+  const types =
+    options.types ?? Object.values(MessageType).filter((type) => !/^(system|heartbeat)$/.test(type));
+  let held: Held<P> | undefined;
+  let given = false;
   let over = false;
   let failure: HubError | undefined;
+  let change = deferred<void>();
 
-  const id = dispatcher.subscribe(types, (next) => {
-    message = next;
-    wake();
-    return new Promise<void>((resolve) => {
-      handled = resolve;
-    });
-  });
-  const end = (reason?: HubError): void => {
+  const end = (): void => {
     over = true;
-    failure ??= reason;
     dispatcher.unsubscribe(id);
     unlisten();
     signal?.removeEventListener("abort", leave);
-    disposed.removeEventListener("abort", stop);
-    wake();
+    disposed.removeEventListener("abort", end);
+    change.resolve();
   };
-  const stop = (): void => end();
   const leave = (): void => {
-    message = undefined;
-    handled();
+    held?.handled.resolve();
+    held = undefined;
     end();
   };
+  const id = dispatcher.subscribe(types, (message) => {
+    held = { message, handled: deferred() };
+    change.resolve();
+    return held.handled.promise;
+  });
   const unlisten = emitter.on("stateChange", ({ to, reason }) => {
-    const stopped = to === ConnectionState.DISCONNECTED && reason?.code !== "disconnected";
-    const failed = to === ConnectionState.ERROR && reason?.code !== "attempts_exhausted";
-    if (stopped || failed) {
-      end(reason);
+    const final =
+      to === ConnectionState.DISCONNECTED
+        ? reason?.code !== "disconnected"
+        : to === ConnectionState.ERROR && reason?.code !== "attempts_exhausted";
+    if (final) {
+      failure = reason;
+      end();
     }
   });
   signal?.addEventListener("abort", leave);
-  disposed.addEventListener("abort", stop);
+  disposed.addEventListener("abort", end);
   if (signal?.aborted || disposed.aborted) {
     end();
   }
 
-  let given = false;
   return {
     async next() {
       if (given) {
         given = false;
-        message = undefined;
-        handled();
+        held?.handled.resolve();
+        held = undefined;
       }
-      while (!message && !over) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+      while (!held && !over) {
+        change = deferred();
+        await change.promise;
       }
-      if (message && !disposed.aborted) {
+      if (held && !disposed.aborted) {
         given = true;
-        return { value: message, done: false };
+        return { value: held.message, done: false };
       }
       if (failure) {
         throw failure;

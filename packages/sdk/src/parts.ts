@@ -1,6 +1,6 @@
 import { Commands } from "./commands/commands.ts";
-import type { Settings, SSKSConfig } from "./config.ts";
-import { SSEConnectionManager } from "./connection/manager.ts";
+import type { Settings } from "./config.ts";
+import { type Connection, createConnection } from "./connection/connection.ts";
 import type { Emitter, SdkEvents } from "./emitter.ts";
 import type { Env } from "./env.ts";
 import type { HubError } from "./errors.ts";
@@ -11,12 +11,11 @@ import { EventDispatcher } from "./inbox/dispatcher.ts";
 import { HANDLER_RETRY_DELAYS, HUB, Inbox } from "./inbox/inbox.ts";
 import { Outbox } from "./outbox/outbox.ts";
 import { MessageQueueManager } from "./outbox/queue.ts";
-import { Topics } from "./topics.ts";
+import { type ChangeTopic, createTopics } from "./topics.ts";
 import { type Message, MessageType, type ProgressMessage, type ReceiptMessage } from "./types.ts";
 
 /** What outlives a dispose: only what has neither timers nor listeners nor sockets. */
 export interface Base {
-  config: SSKSConfig;
   env: Env;
   settings: Settings;
   credentials: Credentials;
@@ -25,13 +24,13 @@ export interface Base {
 
 /** The parts of one life of an SDK. */
 export interface Parts {
-  connection: SSEConnectionManager;
+  connection: Connection;
   queue: MessageQueueManager;
   outbox: Outbox;
   dispatcher: EventDispatcher;
   inbox: Inbox;
   commands: Commands;
-  topics: Topics;
+  changeTopic: ChangeTopic;
   /** Aborted by dispose. */
   ended: AbortController;
   /** Resolves when what the store kept is in place. */
@@ -40,7 +39,8 @@ export interface Parts {
 }
 
 /** Builds the parts and joins them. They are idle until the connection is told to connect. */
-export function compose({ config, env, settings, credentials, emitter }: Base): Parts {
+export function compose(base: Base): Parts {
+  const { env, settings, credentials, emitter } = base;
   const { apiUrl, clientId, connectionTimeout, messageQueueSize, store } = settings;
   const http = new HttpClient(apiUrl.href, { env, credentials, timeout: connectionTimeout });
   const queue = new MessageQueueManager(messageQueueSize, env);
@@ -55,8 +55,8 @@ export function compose({ config, env, settings, credentials, emitter }: Base): 
     announce(emitter, message);
     return commands.receive(message);
   });
-  const connection = new SSEConnectionManager(config, { env, settings, credentials, emitter, sink: inbox });
-  const topics = new Topics(connection, http, emitter);
+  const connection = createConnection({ ...base, sink: inbox });
+  const changeTopic = createTopics(connection, http, emitter);
   const ended = new AbortController();
 
   queue.onFailure = (error, message) => {
@@ -79,7 +79,7 @@ export function compose({ config, env, settings, credentials, emitter }: Base): 
     dispatcher,
     inbox,
     commands,
-    topics,
+    changeTopic,
     ended,
     load() {
       if (!unlisten.length) {

@@ -51,7 +51,7 @@ export class SSENotificationSDK {
     const env = environment(config);
     const emitter = new Emitter<SdkEvents>(env.log);
     const credentials = createCredentials(settings.authToken, settings.headers);
-    this.#base = { config, env, settings, credentials, emitter };
+    this.#base = { env, settings, credentials, emitter };
     this.#parts = this.#compose();
     if (settings.autoConnect) {
       // How it goes is told by events; who wants to wait for it calls `ready`.
@@ -96,7 +96,7 @@ export class SSENotificationSDK {
   }
 
   isConnected(): boolean {
-    return this.#parts.connection.isConnected();
+    return this.getConnectionState() === "connected";
   }
 
   getConnectionState(): ConnectionState {
@@ -134,15 +134,15 @@ export class SSENotificationSDK {
 
   /** Adds a topic or pattern to the subscriptions. They are restored with every stream. */
   subscribeTopic(topic: string, options?: CallOptions): Promise<void> {
-    return this.#parts.topics.add(topic, options);
+    return this.#parts.changeTopic(topic, true, options);
   }
 
   unsubscribeTopic(topic: string, options?: CallOptions): Promise<void> {
-    return this.#parts.topics.remove(topic, options);
+    return this.#parts.changeTopic(topic, false, options);
   }
 
   getTopics(): string[] {
-    return this.#parts.topics.list();
+    return [...this.#parts.connection.topics];
   }
 
   /** Resolves when the hub has accepted the message; without a connection it waits in the queue. */
@@ -193,24 +193,24 @@ export class SSENotificationSDK {
     return this.#parts.commands.attach(id, options);
   }
 
-  async queryProgress(taskId: string, options?: CallOptions): Promise<void> {
-    await this.sendCommand(CommandAction.QUERY, undefined, { ...options, taskId });
+  queryProgress(taskId: string, options?: CallOptions): Promise<void> {
+    return this.#control(CommandAction.QUERY, taskId, options);
   }
 
-  async cancelTask(taskId: string, options?: CallOptions): Promise<void> {
-    await this.sendCommand(CommandAction.CANCEL, undefined, { ...options, taskId });
+  cancelTask(taskId: string, options?: CallOptions): Promise<void> {
+    return this.#control(CommandAction.CANCEL, taskId, options);
   }
 
-  async pauseTask(taskId: string, options?: CallOptions): Promise<void> {
-    await this.sendCommand(CommandAction.PAUSE, undefined, { ...options, taskId });
+  pauseTask(taskId: string, options?: CallOptions): Promise<void> {
+    return this.#control(CommandAction.PAUSE, taskId, options);
   }
 
-  async resumeTask(taskId: string, options?: CallOptions): Promise<void> {
-    await this.sendCommand(CommandAction.RESUME, undefined, { ...options, taskId });
+  resumeTask(taskId: string, options?: CallOptions): Promise<void> {
+    return this.#control(CommandAction.RESUME, taskId, options);
   }
 
-  async syncTask(taskId?: string, options?: CallOptions): Promise<void> {
-    await this.sendCommand(CommandAction.SYNC, undefined, { ...options, taskId });
+  syncTask(taskId?: string, options?: CallOptions): Promise<void> {
+    return this.#control(CommandAction.SYNC, taskId, options);
   }
 
   /** Listens to what happens to the SDK itself; returns what ends it. */
@@ -240,7 +240,7 @@ export class SSENotificationSDK {
   getStats(): SdkStats {
     const { connection, queue, dispatcher } = this.#parts;
     return {
-      connection: { state: connection.state, isConnected: connection.isConnected() },
+      connection: { state: connection.state, isConnected: this.isConnected() },
       queue: queue.getStats(),
       dispatcher: dispatcher.getStats(),
     };
@@ -278,6 +278,10 @@ export class SSENotificationSDK {
     emitter.on("stateChange", ({ to, from }) => this.#handlers.onStateChange?.(to, from));
     emitter.on("error", (error) => this.#handlers.onError?.(error));
     return parts;
+  }
+
+  async #control(action: CommandAction, taskId?: string, options?: CallOptions): Promise<void> {
+    await this.sendCommand(action, undefined, { ...options, taskId });
   }
 
   #sendTo(type: MessageType, payload: unknown, options: SendToOptions = {}): Promise<void> {

@@ -20,7 +20,7 @@ test.each([
   ["clientId", { clientId: "" }],
   ["maxReconnectAttempts", { maxReconnectAttempts: -1 }],
   ["reconnectBaseDelay", { reconnectBaseDelay: Number.NaN }],
-  ["heartbeatInterval", { heartbeatInterval: 100 }],
+  ["heartbeatInterval", { heartbeatInterval: "1s" as unknown as number }],
   ["topics", { topics: "news" as unknown as string[] }],
 ])("a configuration with a bad %s is refused by that name", (field, wrong) => {
   expect(() => settle({ ...base, ...wrong })).toThrow(

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type Decoded, Decoder, type TooLarge } from "../src/connection/decoder.ts";
+import { createDecoder, type Decoded, type TooLarge } from "../src/connection/decoder.ts";
 
 interface Case {
   name: string;
@@ -16,7 +16,7 @@ const { cases } = JSON.parse(readFileSync(vectors, "utf8")) as { cases: Case[] }
 
 function decode({ eventBytesMax }: Case, chunks: Uint8Array[]): Omit<Case, "name" | "bytes"> {
   const found: { retry?: number } = {};
-  const decoder = new Decoder(eventBytesMax ?? 1 << 20, "", (retry) => {
+  const decoder = createDecoder(eventBytesMax ?? 1 << 20, "", (retry) => {
     found.retry = retry;
   });
   const events = chunks.flatMap((chunk) => decoder.feed(chunk));
@@ -52,7 +52,7 @@ describe.each(cases)("$name", (vector) => {
 });
 
 test("an event in 64,000 chunks comes out whole", () => {
-  const decoder = new Decoder(1 << 20, "", () => {});
+  const decoder = createDecoder(1 << 20, "", () => {});
   decoder.feed(new TextEncoder().encode("data: "));
   const piece = new TextEncoder().encode("0123456789abcdef");
   for (let i = 0; i < 64_000; i++) {

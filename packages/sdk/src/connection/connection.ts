@@ -1,17 +1,15 @@
 import type { Settings } from "../config.ts";
 import type { Emitter, SdkEvents } from "../emitter.ts";
-import type { Env } from "../env.ts";
-import { type ErrorCode, HubError, toHubError } from "../errors.ts";
+import type { Env, PageEvent } from "../env.ts";
+import { type ErrorCode, HubError, toHubError, transient } from "../errors.ts";
 import type { Credentials } from "../http/credentials.ts";
+import { spread } from "../http/retry.ts";
 import { type CallOptions, type ConnectDetail, ConnectionState, type Message } from "../types.ts";
-import { type Deferred, deferred, wait } from "../wait.ts";
-import { Backoff } from "./backoff.ts";
-import { type Decoded, Decoder } from "./decoder.ts";
-import { Liveness, silenceMax } from "./liveness.ts";
-import { watchPage } from "./page.ts";
-import { Resume } from "./resume.ts";
+import { deferred, wait } from "../wait.ts";
+import { createDecoder, type Decoded, type Decoder } from "./decoder.ts";
+import { createLiveness } from "./liveness.ts";
 import type { Sink } from "./sink.ts";
-import { readStream } from "./stream.ts";
+import { broken, openStream, streamUrl } from "./stream.ts";
 
 export interface ConnectionParts {
   env: Env;
@@ -19,30 +17,61 @@ export interface ConnectionParts {
   credentials: Credentials;
   emitter: Emitter<SdkEvents>;
   sink?: Sink;
+  /** Sees every event as it came. */
+  onEvent?: (event: Decoded) => void;
 }
 
-/** One generation: whatever belongs to an earlier one is dropped when it comes. */
-interface Attempt {
-  controller: AbortController;
-  decoder: Decoder;
+export interface Connection {
+  readonly state: ConnectionState;
+  /** Named in every request, so a new stream has the subscriptions of the old one. */
+  readonly topics: Set<string>;
+  /** Those that the last request named. */
+  readonly requested: Set<string>;
+  /** What the hub said of the last stream. */
+  readonly detail: ConnectDetail | undefined;
+  /** Where the next stream goes on: the id of the last event that was received, or empty. */
+  cursor: string;
+  /**
+   * Connects, or tries at once where an attempt is waited for. Resolves when the stream is open and rejects when there
+   * are no more attempts; an abort or a timeout ends the wait alone.
+   */
+  connect(options?: CallOptions): Promise<void>;
+  /** Resolves when the stream is open, over all reconnects. */
+  ready(options?: CallOptions): Promise<void>;
+  /** Leaves the stream, or the wait for one, for a new one that goes on where this one was. */
+  reconnect(options?: CallOptions): Promise<void>;
+  disconnect(reason?: string, code?: ErrorCode): void;
+  /** In the state `error`, begins anew where another attempt could help, or, `always`, in any case. */
+  revive(always?: boolean): void;
+}
+
+/** One generation: whatever belongs to an earlier one finds it aborted and is dropped. */
+interface Attempt extends AbortController {
   /** An event stream has begun. */
-  answered: boolean;
+  answered?: boolean;
   /** When the hub's `connect` event came. */
   connectedAt?: number;
   /** A message came: the stream was of use. */
-  useful: boolean;
+  useful?: boolean;
 }
 
 const { DISCONNECTED, CONNECTING, CONNECTED, RECONNECTING, ERROR } = ConnectionState;
 
 /** Until the hub has said how large its events are. */
 const EVENT_BYTES_MAX = 2 << 20;
+/** How often an event that is too large may come behind the same cursor. */
+const OVERFLOWS_MAX = 3;
 /** So long has a stream that brought nothing to live for the next failure to count as the first. */
 const GOOD_LIFE = 10_000;
 /** How often the hub says something where its heartbeat is off. */
 const COMMENT_INTERVAL = 25_000;
+const SILENCE_MIN = 15_000;
+/** Below this, clients whose hub is gone would spin. */
+const WAIT_MIN = 100;
+/** A hub that asks for less by `retry:` would be flooded. */
+const RETRY_MIN = 250;
 /** Ends that are nobody's fault. */
-const PLANNED = ["stream_ended", "maintenance", "lifetime", "token_expired"];
+const PLANNED = /^(stream_ended|maintenance|reconnect|lifetime|token_expired)$/;
 
 /**
  * Keeps one stream from the hub open.
@@ -51,426 +80,393 @@ const PLANNED = ["stream_ended", "maintenance", "lifetime", "token_expired"];
  * liveness watch, or of the wait for the next attempt. An attempt ends once, and from then on nothing of it has an
  * effect.
  */
-export class Connection {
-  /** Named in every request, so a new stream has the subscriptions of the old one. */
-  readonly topics: Set<string>;
-  /** Those that the last request named. */
-  requested: Set<string> = new Set();
-  /** What the hub said of the last stream. */
-  detail: ConnectDetail | undefined;
+export function createConnection(parts: ConnectionParts): Connection {
+  const { env, settings, credentials, emitter, sink, onEvent } = parts;
+  const { now, random, setTimeout, clearTimeout, page } = env;
+  const { maxReconnectAttempts: maxAttempts, reconnectMaxDelay, pauseWhenHidden } = settings;
+  const topics = new Set(settings.topics);
+  settings.instance ??= env.uuid();
 
-  protected readonly parts: ConnectionParts;
-  protected onEvent: ((event: Decoded) => void) | undefined;
-
-  #env: Env;
-  #resume: Resume = new Resume();
-  #backoff: Backoff;
-  #liveness: Liveness;
-  #state: ConnectionState = DISCONNECTED;
-  #ready: Deferred<void> = deferred();
-  #attempt: Attempt | undefined;
-  /** Raised with every beginning and end of an attempt, so that a caller sees that a listener has interfered. */
-  #turn = 0;
-  #timer: unknown;
-  #hideTimer: unknown;
-  #unwatch: (() => void) | undefined;
-  #wasConnected = false;
+  let state = DISCONNECTED;
+  let ready = deferred<void>();
+  let detail: ConnectDetail | undefined;
+  let requested = new Set<string>();
+  let cursor = "";
+  let attempt: Attempt | undefined;
+  /** Raised with every beginning and end of an attempt, to see whether a listener has interfered. */
+  let turn = 0;
+  let timer: unknown;
+  let hideTimer: unknown;
+  let unwatch: (() => void)[] = [];
+  let wasConnected = false;
   /** The last refusal was a 401, and a new token was asked for. */
-  #refreshed = false;
-  #offline = false;
+  let refreshed = false;
+  let offline = false;
   /** No attempt until the page is back. */
-  #suspended = false;
+  let suspended = false;
   /** In the state `error`: what may help revives the connection. */
-  #armed = false;
+  let armed = false;
+  /** The bound of the first wait. */
+  let base = settings.reconnectBaseDelay;
+  /** Attempts in a row that failed, and those of them that could have succeeded. */
+  let failures = 0;
+  let counted = 0;
+  /** The hub wants no attempt before. */
+  let notBefore = 0;
+  let overflows = 0;
+  let overflowAt: string | undefined;
 
-  constructor(parts: ConnectionParts) {
-    const { env, settings } = parts;
-    this.parts = parts;
-    this.#env = env;
-    this.topics = new Set(settings.topics);
-    this.#backoff = new Backoff(env, settings.reconnectBaseDelay, settings.reconnectMaxDelay);
-    this.#liveness = new Liveness(env, (asleep) => {
-      this.#end(new HubError("timeout", "the stream has fallen silent", { retryable: true }), true, asleep);
-    });
-  }
+  const liveness = createLiveness(env, (asleep) =>
+    end(transient("timeout", "the stream is silent"), true, asleep),
+  );
 
-  get state(): ConnectionState {
-    return this.#state;
-  }
+  const later = (ms: number, run: () => void): void => {
+    clearTimeout(timer);
+    timer = setTimeout(run, ms);
+  };
 
-  /** Where the next stream goes on; empty where there is nothing to go on from. */
-  get cursor(): string {
-    return this.#resume.cursor;
-  }
+  /** Ends the attempt, or the wait for one, without a word. */
+  const drop = (): Attempt | undefined => {
+    const dropped = attempt;
+    turn++;
+    attempt = undefined;
+    clearTimeout(timer);
+    liveness.stop();
+    dropped?.abort();
+    return dropped;
+  };
 
-  set cursor(cursor: string) {
-    this.#resume.cursor = cursor;
-  }
-
-  /**
-   * Connects, or tries at once where an attempt is waited for. Resolves when the stream is open and rejects when there
-   * are no more attempts; an abort or a timeout ends the wait alone.
-   */
-  async connect(options?: CallOptions): Promise<void> {
-    options?.signal?.throwIfAborted();
-    this.#unwatch ??= watchPage(this.#env.page, {
-      onWake: (shown) => this.#wake(shown),
-      onOnline: () => {
-        this.#offline = false;
-        this.#wake(this.#env.page.visible());
-      },
-      onOffline: () => {
-        this.#offline = true;
-        this.#liveness.offline();
-      },
-      onHidden: () => this.#hidden(),
-      onLeave: () => this.#suspend(),
-    });
-    this.#suspended = false;
-    if (this.#idle()) {
-      this.#begin();
-    } else if (!this.#attempt) {
-      this.#hurry();
-    }
-    return this.ready(options);
-  }
-
-  /** Resolves when the stream is open, over all reconnects. */
-  ready(options?: CallOptions): Promise<void> {
-    return wait(this.#env, this.#ready.promise, options);
-  }
-
-  /** Leaves the stream, or the wait for one, for a new one that goes on where this one was. */
-  async reconnect(options?: CallOptions): Promise<void> {
-    if (!this.#idle()) {
-      this.#drop();
-      this.#setState(this.#trying(), new HubError("disconnected", "reconnect() was called"));
-    }
-    return this.connect(options);
-  }
-
-  disconnect(reason = "disconnect() was called", code: ErrorCode = "disconnected"): void {
-    this.#finish(DISCONNECTED, new HubError(code, reason));
-    this.#wasConnected = false;
-  }
-
-  /** In the state `error`, begins anew where attempts could have helped, or, `always`, in any case. */
-  revive(always = false): void {
-    if (this.#state === ERROR && (always || this.#armed)) {
-      this.connect().catch(() => {});
-    }
-  }
-
-  #idle(): boolean {
-    return this.#state === DISCONNECTED || this.#state === ERROR;
-  }
-
-  #trying(): ConnectionState {
-    return this.#wasConnected ? RECONNECTING : CONNECTING;
-  }
-
-  #begin(): void {
-    this.#backoff.reset();
-    this.#open();
-  }
-
-  #open(): void {
-    this.#drop();
-    const attempt: Attempt = {
-      controller: new AbortController(),
-      decoder: new Decoder(EVENT_BYTES_MAX, this.cursor, (ms) => this.#backoff.setRetry(ms)),
-      answered: false,
-      useful: false,
-    };
-    this.#attempt = attempt;
-    this.#setState(this.#trying());
-    this.#run(attempt).catch((error) => {
-      if (this.#attempt === attempt) {
-        this.#end(toHubError(error, "network"));
-      }
-    });
-  }
-
-  async #run(attempt: Attempt): Promise<void> {
-    const { credentials, settings } = this.parts;
-    const { signal } = attempt.controller;
-    const failed = (cause: unknown): never => {
-      throw new HubError("credentials_failed", "no token or headers were given", { cause, retryable: true });
-    };
-    const headers = await credentials.headers(signal).catch(failed);
-    if (this.#attempt !== attempt) {
+  const setState = (to: ConnectionState, reason?: HubError): void => {
+    const from = state;
+    if (from === to) {
       return;
     }
-    this.#timer = this.#env.setTimeout(() => {
-      const error = attempt.answered
-        ? new HubError("stream_buffered", "the stream brings nothing: a proxy may hold it back", {
-            retryable: true,
-          })
-        : new HubError("timeout", "the hub did not answer in time", { retryable: true });
-      this.#end(error);
-    }, settings.connectionTimeout);
-    const sent = { ...headers };
-    this.requested = new Set(this.topics);
-    const url = this.#resume.request(settings, this.topics, sent);
+    state = to;
+    if (to === CONNECTED) {
+      ready.resolve();
+    } else if (from === CONNECTED) {
+      ready = deferred();
+    }
+    emitter.emit("stateChange", { from, to, reason });
+    if (to === CONNECTED) {
+      emitter.emit("connected", detail as ConnectDetail);
+    } else if (from === CONNECTED) {
+      emitter.emit("disconnected", reason as HubError);
+    }
+  };
+
+  const trying = (reason?: HubError): void => setState(wasConnected ? RECONNECTING : CONNECTING, reason);
+  const idle = (): boolean => state === DISCONNECTED || state === ERROR;
+
+  const begin = (): void => {
+    failures = counted = 0;
+    open();
+  };
+
+  const open = (): void => {
+    drop();
+    const mine: Attempt = new AbortController();
+    attempt = mine;
+    trying();
+    run(mine).catch((error) => {
+      if (attempt === mine) {
+        end(toHubError(error, "network"));
+      }
+    });
+  };
+
+  const run = async (mine: Attempt): Promise<void> => {
+    const { signal } = mine;
+    const failed = (cause: unknown): never => {
+      throw transient("credentials_failed", "no token or headers", { cause });
+    };
+    const headers = await credentials.headers(signal).catch(failed);
+    signal.throwIfAborted();
+    later(settings.connectionTimeout, () =>
+      end(
+        mine.answered
+          ? transient("stream_buffered", "a proxy seems to hold the stream back")
+          : transient("timeout", "no answer in time"),
+      ),
+    );
+    // Without other headers the cursor goes into the URL: by itself it would make browsers ask other origins for leave,
+    // and not before the first reconnect.
+    const inHeader = cursor && Object.keys(headers).length;
+    const sent = inHeader ? { ...headers, "last-event-id": cursor } : headers;
+    requested = new Set(topics);
+    const given = cursor ? { ...settings, since: undefined } : settings;
     try {
-      await readStream(
-        this.#env,
-        { url, headers: sent, signal },
-        {
-          onHead: () => {
-            attempt.answered = true;
-          },
-          onBytes: (bytes) => this.#read(attempt, bytes),
-        },
-      );
+      await read(mine, await openStream(env, streamUrl(given, topics, inHeader ? "" : cursor), sent, signal));
     } catch (error) {
-      if (this.#attempt !== attempt || (error as HubError).status !== 401) {
+      const refused = error as HubError;
+      if (signal.aborted || refused.status !== 401) {
         throw error;
       }
-      this.#clearTimer();
-      this.parts.emitter.emit("tokenExpired", error as HubError);
-      if (this.#refreshed || !(await credentials.refresh(headers).catch(failed))) {
+      clearTimeout(timer);
+      emitter.emit("tokenExpired", refused);
+      if (refreshed || !(await credentials.refresh(headers).catch(failed))) {
         throw error;
       }
-      if (this.#attempt === attempt) {
-        this.#refreshed = true;
-        this.#open();
+      if (attempt === mine) {
+        refreshed = true;
+        open();
       }
     }
-  }
+  };
 
-  async #read(attempt: Attempt, bytes: Uint8Array): Promise<void> {
-    const { decoder } = attempt;
-    this.#checkCurrent(attempt);
-    this.#liveness.touch();
-    for (const event of decoder.feed(bytes)) {
-      if (event === "event_too_large") {
-        throw this.#resume.overflow(decoder.eventBytesMax);
+  const read = async (mine: Attempt, body: ReadableStreamDefaultReader<Uint8Array>): Promise<never> => {
+    const { signal } = mine;
+    mine.answered = true;
+    const decoder = createDecoder(EVENT_BYTES_MAX, cursor, (ms) => {
+      base = Math.min(Math.max(ms, RETRY_MIN), reconnectMaxDelay);
+    });
+    try {
+      for (;;) {
+        const { done, value } = await body.read().catch(broken);
+        signal.throwIfAborted();
+        if (done) {
+          throw transient("stream_ended");
+        }
+        liveness.touch();
+        for (const event of decoder.feed(value)) {
+          if (event === "event_too_large") {
+            overflows = overflowAt === cursor ? overflows + 1 : 1;
+            overflowAt = cursor;
+            throw new HubError(event, undefined, { retryable: overflows < OVERFLOWS_MAX });
+          }
+          cursor = event.lastEventId;
+          const taken = take(mine, decoder, event);
+          if (taken) {
+            liveness.touch(false);
+            await taken;
+            signal.throwIfAborted();
+            liveness.touch();
+          }
+          signal.throwIfAborted();
+        }
+        cursor = decoder.lastEventId;
       }
-      this.cursor = event.lastEventId;
-      const taken = this.#take(attempt, event);
-      if (taken) {
-        this.#liveness.setReading(false);
-        await taken;
-      }
-      this.#checkCurrent(attempt);
-      this.#liveness.setReading(true);
+    } finally {
+      body.cancel().catch(() => {});
     }
-    this.cursor = decoder.lastEventId;
-  }
+  };
 
-  #checkCurrent(attempt: Attempt): void {
-    if (this.#attempt !== attempt) {
-      throw attempt.controller.signal.reason;
-    }
-  }
-
-  #take(attempt: Attempt, event: Decoded): void | Promise<void> {
-    this.onEvent?.(event);
+  const take = (mine: Attempt, decoder: Decoder, event: Decoded): void | Promise<void> => {
+    onEvent?.(event);
     let message: Message | undefined;
     try {
       message = JSON.parse(event.data);
     } catch {}
     if (typeof message?.id !== "string" || typeof message.source !== "string") {
-      this.parts.emitter.emit("error", new HubError("invalid_response", "an event is no message"));
+      emitter.emit("error", new HubError("invalid_response", "an event is no message"));
       return;
     }
-    const received = { message, cursor: event.id, name: event.name };
     const { source, type, payload } = message;
-    const order = source === "$hub" && type === "system";
-    const connect = order && payload?.event === "connect";
+    const order = source === "$hub" && type === "system" && payload?.event;
+    const connect = order === "connect";
     if (connect) {
-      this.#connected(attempt, { ...payload.detail });
+      connected(mine, decoder, { ...payload.detail });
     }
-    attempt.useful ||= type !== "system" && type !== "heartbeat";
-    const taken = this.parts.sink?.receive(received);
-    if (order && !connect && this.#attempt === attempt) {
-      this.#obey(payload?.event, payload?.detail ?? {});
+    mine.useful ||= type !== "system" && type !== "heartbeat";
+    const taken = sink?.receive({ message, cursor: event.id, name: event.name });
+    if (order && !connect && attempt === mine) {
+      obey(order, payload.detail ?? {});
     }
     return taken;
-  }
+  };
 
-  #connected(attempt: Attempt, detail: ConnectDetail): void {
-    this.#clearTimer();
-    attempt.connectedAt = this.#env.now();
-    attempt.decoder.eventBytesMax = detail.maxEventBytes || EVENT_BYTES_MAX;
-    const interval = detail.heartbeatInterval || COMMENT_INTERVAL;
-    this.#liveness.start(interval, this.parts.settings.livenessTimeout ?? silenceMax(interval));
-    this.#resume.connected();
-    this.detail = detail;
-    this.#refreshed = this.#offline = false;
-    this.#wasConnected = true;
-    this.#setState(CONNECTED);
-  }
+  const connected = (mine: Attempt, decoder: Decoder, told: ConnectDetail): void => {
+    clearTimeout(timer);
+    detail = told;
+    mine.connectedAt = now();
+    decoder.eventBytesMax = told.maxEventBytes || EVENT_BYTES_MAX;
+    const interval = told.heartbeatInterval || COMMENT_INTERVAL;
+    liveness.start(interval, settings.livenessTimeout ?? Math.max(SILENCE_MIN, 2 * interval + 5000));
+    refreshed = offline = false;
+    wasConnected = true;
+    setState(CONNECTED);
+  };
 
   // biome-ignore lint/suspicious/noExplicitAny: the detail of each event is another.
-  #obey(event: string, detail: any): void {
-    const { emitter } = this.parts;
-    const { reason = event, retryAfterMs } = detail;
-    const told = new HubError(reason, `the hub says ${reason}`, { retryable: true, retryAfterMs });
-    if (event === "gap") {
-      emitter.emit("gap", detail);
-    } else if (event === "maintenance" || event === "reconnect") {
-      this.#end(told);
-    } else if (event === "disconnect" && detail.reconnect) {
-      if (reason === "token_expired") {
-        emitter.emit("tokenExpired", told);
-      }
-      this.#end(told);
-    } else if (event === "disconnect") {
-      const final = new HubError(reason, told.message);
-      this.#finish(DISCONNECTED, final);
+  const obey = (order: string, told: any): void => {
+    const { reason = order, reconnect, retryAfterMs } = told;
+    const message = `told by the hub: ${reason}`;
+    if (order === "gap") {
+      emitter.emit("gap", told);
+    } else if (order === "disconnect" && !reconnect) {
+      const error = new HubError(reason, message);
+      finish(DISCONNECTED, error);
       if (reason === "replaced") {
-        emitter.emit("replaced", final);
+        emitter.emit("replaced", error);
       }
+    } else if (/^(disconnect|maintenance|reconnect)$/.test(order)) {
+      const error = transient(reason, message, { retryAfterMs });
+      if (reason === "token_expired") {
+        emitter.emit("tokenExpired", error);
+      }
+      end(error);
     }
-  }
+  };
 
   /** The attempt is over. `atOnce`: the next one does not wait; `free`: this one does not count. */
-  #end(error: HubError, atOnce = false, free = false): void {
-    const attempt = this.#drop();
-    if (!attempt) {
+  const end = (error: HubError, atOnce = false, free = false): void => {
+    const ended = drop();
+    if (!ended) {
       return;
     }
-    const { emitter, settings } = this.parts;
-    const turn = this.#turn;
-    this.#refreshed = false;
-    const life = this.#env.now() - (attempt.connectedAt ?? Number.POSITIVE_INFINITY);
-    if (life >= GOOD_LIFE || (attempt.connectedAt && attempt.useful)) {
-      this.#backoff.reset();
+    const { connectedAt, useful } = ended;
+    const { code, message, retryable, retryAfterMs = 0 } = error;
+    const mine = turn;
+    refreshed = false;
+    if (connectedAt && (useful || now() - connectedAt >= GOOD_LIFE)) {
+      failures = counted = 0;
     }
-    if (error.code === "server_stop") {
-      this.#finish(DISCONNECTED, error);
-      return;
+    if (!free) {
+      failures++;
+      counted += page.visible() && !offline ? 1 : 0;
     }
-    if (!error.retryable) {
-      this.#fail(error);
-      return;
-    }
-    let delay = 0;
-    if (!free && !this.#resume.failed(error)) {
-      delay = this.#backoff.fail(error, this.#env.page.visible() && !this.#offline);
-      delay = atOnce ? 0 : delay;
-      if (this.#backoff.counted > settings.maxReconnectAttempts) {
-        this.#fail(
-          new HubError("attempts_exhausted", `gave up after ${error.code}: ${error.message}`, {
-            cause: error,
-          }),
-          true,
-        );
-        return;
+    if (code === "server_stop") {
+      finish(DISCONNECTED, error);
+    } else if (!retryable) {
+      finish(ERROR, error);
+    } else if (counted > maxAttempts) {
+      finish(ERROR, new HubError("attempts_exhausted", `gave up: ${message}`, { cause: error }), true);
+    } else {
+      // Full jitter below a bound that doubles, so that the clients of a hub that restarts come back spread over time.
+      const bound = Math.min(reconnectMaxDelay, base * 2 ** Math.min(failures - 1, 30));
+      const least = Math.min(WAIT_MIN, bound);
+      const floor = spread(retryAfterMs, random());
+      const delay = atOnce ? 0 : Math.max(floor, least + random() * (bound - least));
+      notBefore = now() + floor;
+      later(delay, open);
+      if (!PLANNED.test(code)) {
+        emitter.emit("error", error);
+      }
+      if (turn === mine) {
+        trying(error);
+      }
+      if (turn === mine) {
+        emitter.emit("reconnecting", { attempt: failures, maxAttempts, delay });
       }
     }
-    this.#timer = this.#env.setTimeout(() => this.#open(), delay);
-    if (!PLANNED.includes(error.code)) {
+  };
+
+  const finish = (to: ConnectionState, error: HubError, revivable = false): void => {
+    drop();
+    clearTimeout(hideTimer);
+    armed = revivable;
+    if (!armed) {
+      for (const stop of unwatch.splice(0)) {
+        stop();
+      }
+    }
+    const failed = ready;
+    // Before the listeners are told: one of them may connect anew.
+    ready = deferred();
+    const mine = turn;
+    if (to === ERROR) {
       emitter.emit("error", error);
     }
-    if (this.#turn === turn) {
-      this.#setState(this.#trying(), error);
+    if (turn === mine) {
+      setState(to, error);
     }
-    if (this.#turn === turn) {
-      const { failures } = this.#backoff;
-      emitter.emit("reconnecting", { attempt: failures, maxAttempts: settings.maxReconnectAttempts, delay });
-    }
-  }
-
-  #fail(error: HubError, armed = false): void {
-    const turn = this.#turn;
-    this.parts.emitter.emit("error", error);
-    if (this.#turn === turn) {
-      this.#finish(ERROR, error, armed);
-    }
-  }
-
-  #finish(state: ConnectionState, error: HubError, armed = false): void {
-    this.#drop();
-    this.#env.clearTimeout(this.#hideTimer);
-    this.#armed = armed;
-    if (!armed) {
-      this.#unwatch?.();
-      this.#unwatch = undefined;
-    }
-    const ready = this.#ready;
-    // Before the listeners are told: one of them may connect anew.
-    this.#ready = deferred();
-    this.#setState(state, error);
-    ready.reject(error);
-  }
-
-  /** Ends the attempt, or the wait for one, without a word. */
-  #drop(): Attempt | undefined {
-    const attempt = this.#attempt;
-    this.#turn++;
-    this.#attempt = undefined;
-    this.#clearTimer();
-    this.#liveness.stop();
-    attempt?.controller.abort();
-    return attempt;
-  }
-
-  #clearTimer(): void {
-    this.#env.clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #setState(to: ConnectionState, reason?: HubError): void {
-    const from = this.#state;
-    if (from === to) {
-      return;
-    }
-    const { emitter } = this.parts;
-    const { detail } = this;
-    this.#state = to;
-    if (to === CONNECTED) {
-      this.#ready.resolve();
-    } else if (from === CONNECTED) {
-      this.#ready = deferred();
-    }
-    emitter.emit("stateChange", { from, to, reason });
-    if (to === CONNECTED && detail) {
-      emitter.emit("connected", detail);
-    } else if (from === CONNECTED && reason) {
-      emitter.emit("disconnected", reason);
-    }
-  }
-
-  #wake(shown: boolean): void {
-    if (shown) {
-      this.#env.clearTimeout(this.#hideTimer);
-    }
-    if (this.#suspended) {
-      if (shown) {
-        this.#suspended = false;
-        this.#begin();
-      }
-    } else if (this.#state === ERROR && this.#armed) {
-      this.#begin();
-    } else if (this.#state === CONNECTED) {
-      this.#liveness.wake();
-    } else if (!this.#attempt && !this.#idle()) {
-      this.#hurry();
-    }
-  }
+    failed.reject(error);
+  };
 
   /** Makes the next attempt now, or as soon as the hub allows it. */
-  #hurry(): void {
-    this.#clearTimer();
-    this.#timer = this.#env.setTimeout(() => this.#open(), this.#backoff.floor);
-  }
+  const hurry = (): void => later(Math.max(0, notBefore - now()), open);
 
-  #hidden(): void {
-    const { pauseWhenHidden } = this.parts.settings;
-    if (pauseWhenHidden !== undefined) {
-      this.#env.clearTimeout(this.#hideTimer);
-      this.#hideTimer = this.#env.setTimeout(() => this.#suspend(), pauseWhenHidden);
+  const wake = (shown: boolean): void => {
+    if (shown) {
+      clearTimeout(hideTimer);
     }
-  }
+    if (suspended ? shown : armed && state === ERROR) {
+      suspended = false;
+      begin();
+    } else if (state === CONNECTED) {
+      liveness.wake();
+    } else if (!attempt && !suspended && !idle()) {
+      hurry();
+    }
+  };
 
-  #suspend(): void {
-    if (!this.#idle()) {
-      this.#drop();
-      this.#suspended = true;
-      this.#setState(this.#trying(), new HubError("suspended", "the page is hidden", { retryable: true }));
+  const suspend = (): void => {
+    if (!idle()) {
+      drop();
+      suspended = true;
+      trying(transient("suspended", "the page is hidden"));
     }
-  }
+  };
+
+  const hints: { [event in PageEvent]?: () => void } = {
+    visible: () => wake(true),
+    pageshow: () => wake(true),
+    resume: () => wake(page.visible()),
+    online() {
+      offline = false;
+      wake(page.visible());
+    },
+    offline() {
+      offline = true;
+      liveness.offline();
+    },
+    hidden() {
+      if (pauseWhenHidden !== undefined) {
+        clearTimeout(hideTimer);
+        hideTimer = setTimeout(suspend, pauseWhenHidden);
+      }
+    },
+    // Not `unload`, which would keep the page out of the back-forward cache.
+    pagehide: suspend,
+  };
+
+  const connection: Connection = {
+    topics,
+    get state() {
+      return state;
+    },
+    get requested() {
+      return requested;
+    },
+    get detail() {
+      return detail;
+    },
+    get cursor() {
+      return cursor;
+    },
+    set cursor(given) {
+      cursor = given;
+    },
+    async connect(options) {
+      options?.signal?.throwIfAborted();
+      if (!unwatch.length) {
+        unwatch = Object.entries(hints).map(([event, run]) => page.listen(event as PageEvent, run));
+      }
+      suspended = false;
+      if (idle()) {
+        begin();
+      } else if (!attempt) {
+        hurry();
+      }
+      return connection.ready(options);
+    },
+    ready: (options) => wait(env, ready.promise, options),
+    async reconnect(options) {
+      if (!idle()) {
+        drop();
+        trying(new HubError("disconnected"));
+      }
+      return connection.connect(options);
+    },
+    disconnect(reason, code = "disconnected") {
+      finish(DISCONNECTED, new HubError(code, reason));
+      wasConnected = false;
+    },
+    revive(always) {
+      if (state === ERROR && (always || armed)) {
+        connection.connect().catch(() => {});
+      }
+    },
+  };
+  return connection;
 }

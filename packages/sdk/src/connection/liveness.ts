@@ -3,18 +3,10 @@ import type { Env } from "../env.ts";
 const TICK = 5000;
 /** A tick that is so late was not run because the computer slept or the page was frozen. */
 const WAKE = 10_000;
-/** A timer that is so late may have run before bytes that came earlier were read. */
+/** A timer that is so late may run before bytes that came earlier are read, so those get as long again. */
 const LATE = 1000;
-/** What bytes that wait in the socket get to be read. */
-const GRACE = 1000;
 /** How long a stream may stay silent once the system says that it is offline; the system may be wrong. */
-const OFFLINE_GRACE = 3000;
-const SILENCE_MIN = 15_000;
-
-/** How long a stream with such heartbeats may be silent. */
-export function silenceMax(heartbeatInterval: number): number {
-  return Math.max(SILENCE_MIN, 2 * heartbeatInterval + 5000);
-}
+const OFFLINE = 3000;
 
 /**
  * Watches that a stream still brings bytes, by the wall clock and with one timer.
@@ -22,106 +14,84 @@ export function silenceMax(heartbeatInterval: number): number {
  * Ticks are never counted, because timers of hidden pages are rare and late, and do not run at all while a computer
  * sleeps.
  */
-export class Liveness {
-  #env: Env;
-  #onDead: (asleep: boolean) => void;
-  #timer: unknown;
-  /** When the timer should run. */
-  #due = 0;
-  #lastByte = 0;
-  #heartbeat = 0;
-  #silence = 0;
-  /** The stream is dead unless a byte comes by then. */
-  #doubtUntil: number | undefined;
-  #asleep = false;
-  #reading = true;
-
-  /** `onDead` is told whether the stream was lost in sleep, which is nobody's failure. */
-  constructor(env: Env, onDead: (asleep: boolean) => void) {
-    this.#env = env;
-    this.#onDead = onDead;
-  }
-
-  start(heartbeat: number, silence: number): void {
-    this.#heartbeat = heartbeat;
-    this.#silence = silence;
-    this.#reading = true;
-    this.touch();
-    this.#arm();
-  }
-
-  stop(): void {
-    this.#env.clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  /** Bytes have come. */
-  touch(): void {
-    this.#lastByte = this.#env.now();
-    this.#doubtUntil = undefined;
-    this.#asleep = false;
-  }
-
-  /** While nobody reads, silence says nothing about the stream. */
-  setReading(reading: boolean): void {
-    this.#reading = reading;
-    this.touch();
-  }
-
+export interface Liveness {
+  /** `silence` is how long the stream may bring nothing. */
+  start(heartbeat: number, silence: number): void;
+  stop(): void;
+  /** Bytes have come. While nobody reads (`reading` is false), silence says nothing about the stream. */
+  touch(reading?: boolean): void;
   /** Something suggests that time has passed unseen. */
-  wake(): void {
-    if (this.#timer !== undefined && this.#silent() > this.#heartbeat + LATE) {
-      this.#doubt(GRACE, true);
+  wake(): void;
+  offline(): void;
+}
+
+/** `onDead` is told whether the stream was lost in sleep, which is nobody's failure. */
+export function createLiveness(env: Env, onDead: (asleep: boolean) => void): Liveness {
+  const { now, setTimeout, clearTimeout } = env;
+  let timer: unknown;
+  let due = 0;
+  let lastByte = 0;
+  let heartbeat = 0;
+  let silence = 0;
+  let busy = false;
+  let asleep = false;
+  /** The stream is dead unless a byte comes by then. */
+  let doubtUntil: number | undefined;
+
+  const stop = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  const touch = (reading = true): void => {
+    lastByte = now();
+    busy = !reading;
+    asleep = false;
+    doubtUntil = undefined;
+  };
+  const arm = (): void => {
+    stop();
+    due = Math.min(now() + TICK, doubtUntil ?? lastByte + silence);
+    timer = setTimeout(tick, Math.max(1, due - now()));
+  };
+  const doubt = (grace: number): void => {
+    if (timer !== undefined) {
+      doubtUntil ??= now() + grace;
+      arm();
     }
-  }
-
-  offline(): void {
-    if (this.#timer !== undefined) {
-      this.#doubt(OFFLINE_GRACE, false);
+  };
+  const wake = (): void => {
+    if (now() - lastByte > heartbeat + LATE) {
+      asleep = true;
+      doubt(LATE);
     }
-  }
-
-  #doubt(grace: number, asleep: boolean): void {
-    this.#doubtUntil ??= this.#env.now() + grace;
-    this.#asleep ||= asleep;
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.stop();
-    const now = this.#env.now();
-    const end = this.#doubtUntil ?? this.#lastByte + this.#silence;
-    const delay = Math.max(1, Math.min(TICK, end - now));
-    this.#due = now + delay;
-    this.#timer = this.#env.setTimeout(() => this.#tick(), delay);
-  }
-
-  #tick(): void {
-    const now = this.#env.now();
-    const late = now - this.#due;
-    if (!this.#reading) {
-      this.touch();
-    } else if (this.#doubtUntil !== undefined) {
-      if (now >= this.#doubtUntil) {
-        this.stop();
-        this.#onDead(this.#asleep);
-        return;
-      }
+  };
+  const tick = (): void => {
+    const late = now() - due;
+    if (busy || now() < lastByte) {
+      // Nobody reads, or the clock was put back.
+      touch(!busy);
+    } else if (doubtUntil !== undefined && now() >= doubtUntil) {
+      stop();
+      onDead(asleep);
+      return;
     } else if (late > WAKE) {
-      this.wake();
-    } else if (this.#silent() >= this.#silence) {
-      this.#doubt(late >= LATE ? GRACE : 0, false);
+      wake();
+    } else if (now() - lastByte >= silence) {
+      doubt(late < LATE ? 0 : LATE);
     }
-    this.#arm();
-  }
+    arm();
+  };
 
-  #silent(): number {
-    const silent = this.#env.now() - this.#lastByte;
-    if (silent < 0) {
-      // The clock was put back.
-      this.touch();
-      return 0;
-    }
-    return silent;
-  }
+  return {
+    start(interval, longest) {
+      heartbeat = interval;
+      silence = longest;
+      touch();
+      arm();
+    },
+    stop,
+    touch,
+    wake,
+    offline: () => doubt(OFFLINE),
+  };
 }

@@ -1,44 +1,59 @@
 import { type SSKSConfig, settle } from "../config.ts";
-import { Emitter } from "../emitter.ts";
+import { Emitter, type SdkEvents } from "../emitter.ts";
 import { environment } from "../env.ts";
 import { createCredentials } from "../http/credentials.ts";
-import type { ConnectionState } from "../types.ts";
-import { Connection, type ConnectionParts } from "./connection.ts";
+import type { CallOptions, ConnectionState } from "../types.ts";
+import { type Connection, createConnection } from "./connection.ts";
 
 type StateListener = (state: ConnectionState, prev: ConnectionState) => void;
 type EventListener = (event: MessageEvent) => void;
 type ErrorListener = (error: Error) => void;
 
-/** A connection with listeners for its states, its raw events and its errors; it may be used without an SDK around it. */
-export class SSEConnectionManager extends Connection {
+/** A connection by itself, with listeners for its states, its raw events and its errors; nothing is acknowledged. */
+export class SSEConnectionManager {
+  #connection: Connection;
+  #emitter: Emitter<SdkEvents & { event: MessageEvent }>;
   #ends: Map<unknown, () => void> = new Map();
-  #events: Emitter<{ event: MessageEvent }>;
 
-  constructor(config: SSKSConfig, parts: Partial<ConnectionParts> = {}) {
-    const env = parts.env ?? environment(config);
-    super({
+  constructor(config: SSKSConfig) {
+    const env = environment(config);
+    const emitter = new Emitter<SdkEvents & { event: MessageEvent }>(env.log);
+    const settings = settle(config);
+    this.#emitter = emitter;
+    this.#connection = createConnection({
       env,
-      settings: parts.settings ?? settle(config),
-      credentials: parts.credentials ?? createCredentials(config.authToken, config.headers),
-      emitter: parts.emitter ?? new Emitter(env.log),
-      sink: parts.sink,
+      settings,
+      emitter,
+      credentials: createCredentials(config.authToken, config.headers),
+      onEvent: ({ name, data, lastEventId }) =>
+        emitter.emit("event", new MessageEvent(name, { data, lastEventId })),
     });
-    this.parts.settings.instance ??= env.uuid();
-    this.#events = new Emitter(env.log);
   }
 
   getState(): ConnectionState {
-    return this.state;
+    return this.#connection.state;
   }
 
   isConnected(): boolean {
-    return this.state === "connected";
+    return this.getState() === "connected";
+  }
+
+  connect(options?: CallOptions): Promise<void> {
+    return this.#connection.connect(options);
+  }
+
+  disconnect(reason?: string): void {
+    this.#connection.disconnect(reason);
+  }
+
+  reconnect(options?: CallOptions): Promise<void> {
+    return this.#connection.reconnect(options);
   }
 
   addStateListener(listener: StateListener): void {
     this.#add(
       listener,
-      this.parts.emitter.on("stateChange", ({ to, from }) => listener(to, from)),
+      this.#emitter.on("stateChange", ({ to, from }) => listener(to, from)),
     );
   }
 
@@ -48,9 +63,7 @@ export class SSEConnectionManager extends Connection {
 
   /** Listens to each event as a browser's EventSource gives it. */
   addMessageListener(listener: EventListener): void {
-    this.onEvent ??= ({ name, data, lastEventId }) =>
-      this.#events.emit("event", new MessageEvent(name, { data, lastEventId }));
-    this.#add(listener, this.#events.on("event", listener));
+    this.#add(listener, this.#emitter.on("event", listener));
   }
 
   removeMessageListener(listener: EventListener): void {
@@ -58,7 +71,7 @@ export class SSEConnectionManager extends Connection {
   }
 
   addErrorListener(listener: ErrorListener): void {
-    this.#add(listener, this.parts.emitter.on("error", listener));
+    this.#add(listener, this.#emitter.on("error", listener));
   }
 
   removeErrorListener(listener: ErrorListener): void {

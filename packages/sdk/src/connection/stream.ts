@@ -1,77 +1,74 @@
+import type { Settings } from "../config.ts";
 import type { Env } from "../env.ts";
-import { HubError } from "../errors.ts";
+import { HubError, transient } from "../errors.ts";
 import { HttpError } from "../http/client.ts";
 import { retryAfter } from "../http/retry.ts";
 
-export interface StreamRequest {
-  url: URL;
-  headers: Record<string, string>;
-  signal: AbortSignal;
-}
-
-export interface StreamReader {
-  /** The answer is an event stream. */
-  onHead(): void;
-  /** The next bytes; the stream is read on when the promise has resolved. A rejection ends the stream. */
-  onBytes(bytes: Uint8Array): Promise<void>;
+/** The address of a stream, with all that the hub has to know for it. */
+export function streamUrl(settings: Settings, topics: Iterable<string>, lastEventId: string): URL {
+  const { clientId, device, exclusive, heartbeatInterval: heartbeat, instance, since, types } = settings;
+  const parameters = {
+    v: 1,
+    clientId,
+    topics: [...topics].join(),
+    types: types?.join(),
+    device,
+    heartbeat,
+    exclusive,
+    instance: exclusive && instance,
+    since: since instanceof Date ? +since : since,
+    lastEventId,
+  };
+  const url = new URL(settings.sseUrl);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value) {
+      // Not by URLSearchParams: it writes a space as `+`, which is a wildcard to the hub.
+      url.search += `${url.search && "&"}${name}=${encodeURIComponent(value)}`;
+    }
+  }
+  return url;
 }
 
 /**
- * Makes one request for a stream and reads it to its end, which is always a rejection: with a `HubError` that says
- * whether another attempt makes sense. No answer is left open behind it.
+ * Makes one request for a stream. Rejects with a `HubError` that says whether another one makes sense, and leaves no
+ * answer open then.
  */
-export async function readStream(env: Env, request: StreamRequest, reader: StreamReader): Promise<never> {
-  const { url, headers, signal } = request;
-  const broken = (cause: unknown): HubError =>
-    // The platforms have no common error for this, so none is told from another.
-    new HubError("network", "the connection to the hub failed", { cause, retryable: true });
-
+export async function openStream(
+  env: Env,
+  url: URL,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<ReadableStreamDefaultReader<Uint8Array>> {
   const response = await env
     .fetch(url.href, { headers: { ...headers, accept: "text/event-stream" }, signal, cache: "no-store" })
-    .catch((cause) => {
-      throw broken(cause);
-    });
+    .catch(broken);
+  const { body, headers: head, redirected, status } = response;
   try {
     signal.throwIfAborted();
-    await check(response, url, env.now());
-  } catch (error) {
-    response.body?.cancel().catch(() => {});
-    throw error;
-  }
-  reader.onHead();
-  const body = (response.body as ReadableStream<Uint8Array>).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await body.read().catch((cause) => {
-        throw broken(cause);
-      });
-      if (done) {
-        throw new HubError("stream_ended", "the stream ended", { retryable: true });
-      }
-      await reader.onBytes(value);
+    if (redirected && new URL(response.url).origin !== url.origin) {
+      throw new HubError("invalid_response", `redirected to ${response.url}`);
     }
-  } finally {
-    body.cancel().catch(() => {});
+    if (status === 204) {
+      throw new HubError("server_stop");
+    }
+    if (!response.ok) {
+      const problem = await response.json().catch(() => {});
+      throw new HttpError(status, response.statusText, problem, retryAfter(head, problem, env.now()));
+    }
+    if (!/^text\/event-stream *(;|$)/i.test(head.get("content-type") ?? "")) {
+      throw transient("invalid_response", "not an event stream", { status });
+    }
+    if (!body) {
+      throw new HubError("invalid_response", "this `fetch` does not stream: give one that does");
+    }
+    return body.getReader();
+  } catch (error) {
+    body?.cancel().catch(() => {});
+    throw error;
   }
 }
 
-/** Throws unless the answer is an event stream. */
-async function check(response: Response, url: URL, now: number): Promise<void> {
-  const { status, headers, body } = response;
-  if (response.redirected && new URL(response.url).origin !== url.origin) {
-    throw new HubError("invalid_response", `redirected to another origin: ${response.url}`, { status });
-  }
-  if (status === 204) {
-    throw new HubError("server_stop", "the hub has no stream for this client", { status });
-  }
-  if (!response.ok) {
-    const problem = await response.json().catch(() => undefined);
-    throw new HttpError(status, response.statusText, problem, retryAfter(headers, problem, now));
-  }
-  if (!/^text\/event-stream *(;|$)/i.test(headers.get("content-type") ?? "")) {
-    throw new HubError("invalid_response", "the answer is not an event stream", { status, retryable: true });
-  }
-  if (!body) {
-    throw new HubError("invalid_response", "this `fetch` does not stream: give one that does", { status });
-  }
+/** The platforms have no common error for this, so none is told from another. */
+export function broken(cause: unknown): never {
+  throw transient("network", "the connection failed", { cause });
 }

@@ -1,29 +1,28 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { SSKSConfig } from "../../src/config.ts";
-import { SSEConnectionManager } from "../../src/connection/manager.ts";
-import type { HubError } from "../../src/errors.ts";
+import type { Connection } from "../../src/connection/connection.ts";
 import { Wire } from "../support/wire.ts";
 
 let wire: Wire;
-let errors: string[];
-let states: string[];
+let log: string[];
 
 beforeEach(() => {
   wire = new Wire();
-  errors = [];
-  states = [];
+  log = [];
 });
 
-async function start(config: Partial<SSKSConfig> = {}): Promise<SSEConnectionManager> {
-  const made = new SSEConnectionManager({ ...wire.options, ...config });
-  made.addErrorListener((error) => errors.push((error as HubError).code));
-  made.addStateListener((state) => states.push(state));
+const errors = (): string[] =>
+  log.filter((told) => told.startsWith("error ")).map((told) => told.replace("error ", ""));
+const states = (): string[] => log.filter((told) => !told.startsWith("error "));
+
+async function start(config: Partial<SSKSConfig> = {}): Promise<Connection> {
+  const made = wire.connection(config, log);
   made.connect().catch(() => {});
   await wire.settle();
   return made;
 }
 
-async function connected(config: Partial<SSKSConfig> = {}): Promise<SSEConnectionManager> {
+async function connected(config: Partial<SSKSConfig> = {}): Promise<Connection> {
   const made = await start(config);
   wire.last.accept();
   await wire.settle();
@@ -147,8 +146,8 @@ describe("refusals", () => {
       const waiting = made.ready();
       wire.last.refuse(status, { code: "some_code", detail: "why" });
       await expect(waiting).rejects.toMatchObject({ code: "some_code", status, message: "why" });
-      expect(made.getState()).toBe("error");
-      expect(errors).toEqual(["some_code"]);
+      expect(made.state).toBe("error");
+      expect(errors()).toEqual(["some_code"]);
       wire.page.fire("online");
       await wire.clock.advance(600_000);
       expect(wire.requests).toHaveLength(1);
@@ -156,7 +155,7 @@ describe("refusals", () => {
       await wire.settle();
       wire.last.accept();
       await opened;
-      expect(states).toEqual(["connecting", "error", "connecting", "connected"]);
+      expect(states()).toEqual(["connecting", "error", "connecting", "connected"]);
     },
   );
 
@@ -168,17 +167,17 @@ describe("refusals", () => {
     wire.last.head({ headers: { "content-type": "text/html" } });
     await wire.settle();
     expect(wire.requests.map((request) => request.open)).toEqual([false, false]);
-    expect(errors).toEqual(["network", "invalid_response"]);
+    expect(errors()).toEqual(["network", "invalid_response"]);
   });
 
   test("an answer that is no event stream is asked for again", async () => {
     for (const type of ["text/html", "application/json", "text/event-streams", "text/event-stream-x"]) {
       wire = new Wire();
-      errors = [];
+      log = [];
       await start();
       wire.last.head({ headers: { "content-type": type } });
       await wire.next();
-      expect(errors, type).toEqual(["invalid_response"]);
+      expect(errors(), type).toEqual(["invalid_response"]);
     }
   });
 
@@ -190,7 +189,7 @@ describe("refusals", () => {
         .head({ headers: { "content-type": type } })
         .order("connect", { heartbeatInterval: 25_000 }, "e-0");
       await wire.settle();
-      expect(made.isConnected(), type).toBe(true);
+      expect(made.state, type).toBe("connected");
     }
   });
 
@@ -207,7 +206,7 @@ describe("refusals", () => {
       Object.defineProperties(response, { url: { value: url }, redirected: { value: true } });
       wire.last.answer(response);
       await wire.settle();
-      expect(made.getState()).toBe(state);
+      expect(made.state).toBe(state);
     }
   });
 
@@ -215,8 +214,8 @@ describe("refusals", () => {
     await start();
     wire.last.answer(new Response(null, { headers: { "content-type": "text/event-stream" } }));
     await wire.settle();
-    expect(errors).toEqual(["invalid_response"]);
-    expect(states.at(-1)).toBe("error");
+    expect(errors()).toEqual(["invalid_response"]);
+    expect(states().at(-1)).toBe("error");
   });
 });
 
@@ -234,9 +233,9 @@ describe("a token that is refused", () => {
     expect(wire.last.headers.get("authorization")).toBe("Bearer token-2");
     wire.last.accept();
     await wire.settle();
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     expect(asked).toEqual([false, true]);
-    expect(errors).toEqual([]);
+    expect(errors()).toEqual([]);
   });
 
   test("twice in a row is final", async () => {
@@ -245,8 +244,8 @@ describe("a token that is refused", () => {
     await wire.next();
     wire.last.refuse(401, { code: "invalid_token" });
     await wire.settle();
-    expect(made.getState()).toBe("error");
-    expect(errors).toEqual(["invalid_token"]);
+    expect(made.state).toBe("error");
+    expect(errors()).toEqual(["invalid_token"]);
     expect(wire.clock.timers()).toBe(0);
   });
 
@@ -254,7 +253,7 @@ describe("a token that is refused", () => {
     const made = await start({ authToken: "old" });
     wire.last.refuse(401, { code: "invalid_token" });
     await wire.settle();
-    expect(made.getState()).toBe("error");
+    expect(made.state).toBe("error");
     expect(wire.requests).toHaveLength(1);
   });
 
@@ -269,7 +268,7 @@ describe("a token that is refused", () => {
       },
     });
     await wire.settle();
-    expect(errors).toEqual(["credentials_failed"]);
+    expect(errors()).toEqual(["credentials_failed"]);
     broken = false;
     await wire.next();
     expect(wire.last.headers.get("authorization")).toBe("Bearer new");
@@ -307,7 +306,7 @@ describe("the limit of attempts", () => {
       code: "attempts_exhausted",
       cause: { code: "overloaded" },
     });
-    expect(made.getState()).toBe("error");
+    expect(made.state).toBe("error");
     expect(wire.clock.timers()).toBe(0);
   });
 
@@ -324,19 +323,19 @@ describe("the limit of attempts", () => {
       wire.last.fail();
       await wire.next();
     }
-    expect(made.getState()).toBe("connecting");
+    expect(made.state).toBe("connecting");
   });
 
   test.each(["online", "visible", "pageshow"] as const)("is lifted by %s", async (event) => {
     const made = await start({ maxReconnectAttempts: 0 });
     wire.last.fail();
     await wire.settle();
-    expect(made.getState()).toBe("error");
+    expect(made.state).toBe("error");
     wire.page.fire(event);
     await wire.settle();
     wire.last.accept();
     await wire.settle();
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
   });
 
   test("begins anew with every good stream", async () => {
@@ -349,62 +348,29 @@ describe("the limit of attempts", () => {
       wire.last.accept();
       await wire.settle();
     }
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
   });
 });
 
 describe("the cursor", () => {
-  test("goes into the URL when the first request with a header cannot be made, and stays where it worked", async () => {
+  test("goes into the URL where it would be the only header, since browsers ask other origins for leave to send one", async () => {
     await connected();
-    wire.last.message({}, "e-5");
-    await wire.settle();
-    wire.last.fail();
-    await wire.next();
-    wire.last.fail(new TypeError("Failed to fetch"));
-    expect(await wire.next()).toBe(0);
-    expect(wire.last.headers.has("last-event-id")).toBe(false);
-    expect(wire.last.url.searchParams.get("lastEventId")).toBe("e-5");
-    wire.last.accept({ cursor: "e-5" }).message({}, "e-6");
+    wire.last.message({}, "e-5+7");
     await wire.settle();
     wire.last.end();
     await wire.next();
-    wire.last.fail();
-    await wire.next();
-    expect(wire.last.url.searchParams.get("lastEventId")).toBe("e-6");
+    expect([...wire.last.headers.keys()]).toEqual(["accept"]);
+    expect(wire.last.url.href).toContain("lastEventId=e-5%2B7");
   });
 
-  test("is tried in the other place at once only one time in an outage, and in turns from then on", async () => {
-    await connected();
-    wire.last.fail();
-    const places: string[] = [];
-    for (let i = 0; i < 6; i++) {
-      const wait = await wire.next();
-      places.push(
-        `${wait === 0 ? "at once" : "later"} ${wire.last.headers.has("last-event-id") ? "header" : "url"}`,
-      );
-      wire.last.fail();
-    }
-    expect(places).toEqual([
-      "later header",
-      "at once url",
-      "later header",
-      "later url",
-      "later header",
-      "later url",
-    ]);
-  });
-
-  test("stays in the header once that has worked", async () => {
-    await connected();
+  test("goes into its header beside others, and the time to start at is sent only without it", async () => {
+    await connected({ authToken: "t", since: "earliest" });
+    expect(wire.last.url.searchParams.get("since")).toBe("earliest");
     wire.last.end();
     await wire.next();
-    wire.last.accept();
-    await wire.settle();
-    for (let i = 0; i < 3; i++) {
-      wire.last.fail();
-      expect(await wire.next()).toBeGreaterThan(0);
-      expect(wire.last.headers.get("last-event-id")).toBe("e-0");
-    }
+    expect(wire.last.headers.get("last-event-id")).toBe("e-0");
+    expect(wire.last.url.searchParams.has("lastEventId")).toBe(false);
+    expect(wire.last.url.searchParams.has("since")).toBe(false);
   });
 });
 
@@ -414,23 +380,23 @@ describe("an event that is too large", () => {
     for (let i = 1; i <= 3; i++) {
       wire.last.accept({ maxEventBytes: 300 });
       await wire.settle();
-      expect(made.getState()).toBe("connected");
+      expect(made.state).toBe("connected");
       wire.last.message({ payload: "x".repeat(300) }, "e-9");
       await wire.settle();
       if (i < 3) {
         await wire.next();
-        expect(wire.last.headers.get("last-event-id")).toBe("e-0");
+        expect(made.cursor).toBe("e-0");
       }
     }
-    expect(made.getState()).toBe("error");
-    expect(errors).toEqual(["event_too_large", "event_too_large", "event_too_large"]);
+    expect(made.state).toBe("error");
+    expect(errors()).toEqual(["event_too_large", "event_too_large", "event_too_large"]);
   });
 
   test("is one of more than 2 MiB before the hub has named its limit", async () => {
     await start();
     wire.last.head().bytes(`data: ${"x".repeat((2 << 20) - 5)}`);
     await wire.settle();
-    expect(errors).toEqual(["event_too_large"]);
+    expect(errors()).toEqual(["event_too_large"]);
   });
 });
 
@@ -438,6 +404,6 @@ test("an event that is no message is reported and passed over", async () => {
   const made = await connected();
   wire.last.bytes("data: {\n\n").bytes("data: null\n\n").bytes('data: {"id": 7}\n\n');
   await wire.settle();
-  expect(errors).toEqual(["invalid_response", "invalid_response", "invalid_response"]);
-  expect(made.isConnected()).toBe(true);
+  expect(errors()).toEqual(["invalid_response", "invalid_response", "invalid_response"]);
+  expect(made.state).toBe("connected");
 });

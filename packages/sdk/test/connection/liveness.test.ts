@@ -1,26 +1,23 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { SSKSConfig } from "../../src/config.ts";
-import { SSEConnectionManager } from "../../src/connection/manager.ts";
+import type { Connection } from "../../src/connection/connection.ts";
 import type { Received } from "../../src/connection/sink.ts";
-import type { HubError } from "../../src/errors.ts";
 import { Wire } from "../support/wire.ts";
 
 let wire: Wire;
-let errors: string[];
+let log: string[];
 
 beforeEach(() => {
   wire = new Wire();
-  errors = [];
+  log = [];
 });
 
 async function connected(
   config: Partial<SSKSConfig> = {},
   detail: Record<string, unknown> = {},
   receive?: (event: Received) => void | Promise<void>,
-): Promise<SSEConnectionManager> {
-  const parts = receive ? { sink: { receive } } : {};
-  const made = new SSEConnectionManager({ ...wire.options, ...config }, parts);
-  made.addErrorListener((error) => errors.push((error as HubError).code));
+): Promise<Connection> {
+  const made = wire.connection(config, log, receive);
   made.connect().catch(() => {});
   await wire.settle();
   wire.last.accept(detail);
@@ -37,7 +34,7 @@ describe("a silent stream", () => {
     expect(silence).toBeGreaterThanOrEqual(55_000);
     expect(silence).toBeLessThan(55_100);
     expect(wire.requests[0]?.signal.aborted).toBe(true);
-    expect(errors).toEqual(["timeout"]);
+    expect(log).toContain("error timeout");
   });
 
   test("is one of 15 s at least, unless livenessTimeout says less", async () => {
@@ -60,7 +57,7 @@ describe("a silent stream", () => {
       wire.last.bytes(bytes);
       await wire.settle();
     }
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     expect(wire.requests).toHaveLength(1);
   });
 
@@ -75,7 +72,7 @@ describe("a silent stream", () => {
     );
     wire.last.message({ id: "slow" }, "e-1");
     await wire.clock.advance(300_000);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     finish();
     await wire.settle();
     await wire.clock.advance(54_000);
@@ -97,7 +94,7 @@ describe("after sleep", () => {
     await wire.clock.advance(500);
     wire.last.bytes(":\n");
     await wire.clock.advance(10_000);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     expect(wire.requests).toHaveLength(1);
   });
 
@@ -105,10 +102,10 @@ describe("after sleep", () => {
     const made = await connected({ maxReconnectAttempts: 0 });
     await wire.clock.sleep(3_600_000);
     expect(await wire.next()).toBeLessThan(1100);
-    expect(made.getState()).toBe("reconnecting");
+    expect(made.state).toBe("reconnecting");
     wire.last.accept();
     await wire.settle();
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
   });
 
   test("a stream whose heartbeat is not yet due is left alone", async () => {
@@ -116,7 +113,7 @@ describe("after sleep", () => {
     await wire.clock.sleep(20_000);
     await wire.clock.advance(5000);
     expect(wire.requests).toHaveLength(1);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
   });
 
   test("bytes that wait in the socket are read before a late timer decides", async () => {
@@ -124,7 +121,7 @@ describe("after sleep", () => {
     await wire.clock.sleep(9000);
     wire.last.bytes(":\n");
     await wire.clock.advance(2000);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
   });
 
   test("a clock that was put back does not blind the watch", async () => {
@@ -152,7 +149,7 @@ describe("the page", () => {
     wire.page.hide();
     wire.page.show();
     await wire.clock.advance(10_000);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     expect(wire.requests).toHaveLength(1);
   });
 
@@ -170,7 +167,7 @@ describe("the page", () => {
     await wire.clock.advance(2000);
     wire.last.bytes(":\n");
     await wire.clock.advance(20_000);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     wire.page.fire("offline");
     expect(await wire.next()).toBeLessThan(3100);
   });
@@ -182,14 +179,14 @@ describe("the page", () => {
     await wire.next();
     wire.last.accept();
     await wire.settle();
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
   });
 
   test("a hidden page keeps its stream", async () => {
     const made = await connected({ livenessTimeout: Number.POSITIVE_INFINITY });
     wire.page.hide();
     await wire.clock.advance(3_600_000);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
   });
 
   test("a page hidden for longer than pauseWhenHidden closes it, and has it back with its user", async () => {
@@ -200,10 +197,10 @@ describe("the page", () => {
     await wire.settle();
     wire.page.show();
     await wire.clock.advance(60_000);
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     wire.page.hide();
     await wire.clock.advance(60_000);
-    expect(made.getState()).toBe("reconnecting");
+    expect(made.state).toBe("reconnecting");
     expect(wire.requests[0]?.signal.aborted).toBe(true);
     wire.page.fire("online");
     await wire.clock.advance(600_000);
@@ -223,8 +220,8 @@ describe("the page", () => {
     expect(wire.requests).toHaveLength(1);
     wire.page.fire("pageshow", true);
     expect(await wire.next()).toBe(0);
-    expect(wire.last.headers.get("last-event-id")).toBe("e-4");
-    expect(errors).toEqual([]);
+    expect(made.cursor).toBe("e-4");
+    expect(log).not.toContainEqual(expect.stringMatching("error"));
     made.disconnect();
   });
 });
@@ -247,7 +244,7 @@ describe("a hundred reconnects", () => {
       wire.last.accept();
       await wire.settle();
     }
-    expect(made.isConnected()).toBe(true);
+    expect(made.state).toBe("connected");
     expect(wire.clock.timers()).toBe(1);
     expect(wire.page.listeners()).toBe(listeners);
     expect(wire.requests.filter((request) => request.open)).toHaveLength(1);

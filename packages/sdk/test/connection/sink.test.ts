@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import type { Connection } from "../../src/connection/connection.ts";
 import { SSEConnectionManager } from "../../src/connection/manager.ts";
 import type { Received } from "../../src/connection/sink.ts";
 import { Wire } from "../support/wire.ts";
@@ -9,8 +10,8 @@ beforeEach(() => {
   wire = new Wire();
 });
 
-async function connected(receive: (event: Received) => void | Promise<void>): Promise<SSEConnectionManager> {
-  const made = new SSEConnectionManager(wire.options, { sink: { receive } });
+async function connected(receive: (event: Received) => void | Promise<void>): Promise<Connection> {
+  const made = wire.connection({}, [], receive);
   made.connect().catch(() => {});
   await wire.settle();
   wire.last.accept();
@@ -77,15 +78,24 @@ describe("the sink", () => {
     await wire.settle();
     made.reconnect().catch(() => {});
     await wire.next();
-    expect(wire.last.headers.get("last-event-id")).toBe("e-1");
+    expect(made.cursor).toBe("e-1");
     finish();
     await wire.settle();
     expect(events).toEqual(["connect", "1"]);
   });
 });
 
+async function managed(): Promise<SSEConnectionManager> {
+  const made = new SSEConnectionManager(wire.options);
+  made.connect().catch(() => {});
+  await wire.settle();
+  wire.last.accept();
+  await wire.settle();
+  return made;
+}
+
 test("message listeners get what a browser's EventSource gives, and one that throws disturbs nobody", async () => {
-  const made = await connected(() => {});
+  const made = await managed();
   const seen: unknown[] = [];
   const bad = (): void => {
     throw new Error("a bad listener");
@@ -108,7 +118,7 @@ test("message listeners get what a browser's EventSource gives, and one that thr
 });
 
 test("defect 14: a state listener that throws, or interferes, disturbs nobody", async () => {
-  const made = await connected(() => {});
+  const made = await managed();
   const states: string[] = [];
   made.addStateListener(() => {
     throw new Error("a bad listener");

@@ -1,4 +1,4 @@
-import { Decoder } from "../../src/connection/decoder.ts";
+import { createDecoder, type Decoder } from "../../src/connection/decoder.ts";
 import type { Message } from "../../src/wire/message.ts";
 
 /** One event as a client sees it. */
@@ -18,7 +18,7 @@ export class Reader {
   response!: Response;
 
   private constructor() {
-    this.#decoder = new Decoder(2 ** 21, "", (ms) => {
+    this.#decoder = createDecoder(2 ** 21, "", (ms) => {
       this.retry = ms;
     });
   }

@@ -1,4 +1,9 @@
-import type { Logger } from "../../src/env.ts";
+import { type SSKSConfig, settle } from "../../src/config.ts";
+import { type Connection, createConnection } from "../../src/connection/connection.ts";
+import type { Sink } from "../../src/connection/sink.ts";
+import { Emitter, type SdkEvents } from "../../src/emitter.ts";
+import { environment, type Logger } from "../../src/env.ts";
+import { createCredentials } from "../../src/http/credentials.ts";
 import { VirtualClock, VirtualPage } from "../../src/testing/index.ts";
 import type { Message } from "../../src/types.ts";
 
@@ -170,6 +175,18 @@ export class Wire {
       page: this.page,
       logger,
     };
+  }
+
+  /** A connection at this end, which tells `log` its states and the codes of its errors. */
+  connection(config: Partial<SSKSConfig> = {}, log: string[] = [], receive?: Sink["receive"]): Connection {
+    const options = { ...this.options, ...config };
+    const env = environment(options);
+    const emitter = new Emitter<SdkEvents>(env.log);
+    emitter.on("stateChange", ({ to }) => log.push(to));
+    emitter.on("error", ({ code }) => log.push(`error ${code}`));
+    const credentials = createCredentials(options.authToken, options.headers);
+    const sink = receive && { receive };
+    return createConnection({ env, settings: settle(options), emitter, credentials, sink });
   }
 
   settle(): Promise<void> {
