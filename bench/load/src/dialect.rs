@@ -235,8 +235,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) keep_ids: bool,
     /// It reads so many bytes each time it is told to, instead of all that comes.
     pub(crate) sip: Option<usize>,
-    /// The size of its receive buffer, if not the system's.
-    pub(crate) receive_bytes: Option<usize>,
 }
 
 impl Dialect {

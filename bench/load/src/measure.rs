@@ -71,7 +71,6 @@ impl Stretch {
             "answers_per_s": self.answers as f64 / self.seconds,
             "server_cpu_percent": self.server_us as f64 / self.seconds / 1e4,
             "tool_cpu_percent": self.tool_us as f64 / self.seconds / 1e4,
-            "server_us_per_message": ratio(self.server_us, self.published),
             "answer_ms": rig.tally.answer_ms(),
             "pss_bytes": rig.server.pss(),
             "peak_bytes": rig.server.peak(),
@@ -83,6 +82,9 @@ impl Stretch {
                 "events_per_read": ratio(self.deliveries, self.reads),
                 "latency_ms": rig.tally.latency_ms(),
             })));
+        } else if self.published > 0 {
+            let us = ratio(self.server_us, self.published);
+            figures.insert("server_us_per_message".into(), us.into());
         }
         figures
     }

@@ -29,17 +29,23 @@ impl Clock {
     }
 }
 
+/// What the system takes for a slow reader, so that its being slow shows at the server.
+const SLOW_RECEIVE_BYTES: usize = 4096;
+
+/// Segments of an Ethernet: on loopback they are 64 KiB, and the sender's system alone would take megabytes for each
+/// reader before the server noticed anything.
+const SLOW_SEGMENT_BYTES: u32 = 1460;
+
 /// Begins to connect; the socket is writable once it is connected.
-pub(crate) fn connect(
-    to: SocketAddrV4,
-    number: usize,
-    receive_bytes: Option<usize>,
-) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn connect(to: SocketAddrV4, number: usize, slow: bool) -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
-    if let Some(bytes) = receive_bytes {
-        sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+    if slow {
+        sockopt::set_socket_recv_buffer_size(&socket, SLOW_RECEIVE_BYTES)?;
+        socket2::SockRef::from(&socket)
+            .set_tcp_mss(SLOW_SEGMENT_BYTES)
+            .map_err(|_| Errno::INVAL)?;
     }
     let source = Ipv4Addr::new(127, 0, 0, 1 + (number % usize::from(SOURCES)) as u8);
     rustix::net::bind(&socket, &SocketAddrV4::new(source, 0))?;

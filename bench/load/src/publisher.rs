@@ -55,14 +55,16 @@ impl Publisher {
         self.sent < self.outgoing.len()
     }
 
-    /// Takes answers in; `answered` gets when each request was due. The error names an answer that is no success.
+    /// Takes answers in; `answered` gets when each request was due. False once the server has closed a connection on
+    /// which nothing was asked. The error names an answer that is no success.
     pub(crate) fn take(
         &mut self,
         buffer: &mut [u8],
         mut answered: impl FnMut(u64),
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let bytes = match net::receive(&self.socket, buffer) {
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(true),
+            Ok(Some(0)) if self.waiting.is_empty() => return Ok(false),
             Ok(Some(0)) => return Err("the server closed a publishing connection".to_owned()),
             Ok(Some(bytes)) => bytes,
             Err(error) => return Err(format!("read an answer: {error}")),
@@ -75,7 +77,7 @@ impl Publisher {
             answered(due.ok_or("an answer without a request")?);
         }
         self.incoming.drain(..at);
-        Ok(())
+        Ok(true)
     }
 }
 

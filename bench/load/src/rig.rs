@@ -24,9 +24,6 @@ const READ_BYTES: usize = 64 * 1024;
 /// at it again.
 const NEWS: EventFlags = EventFlags::IN.union(EventFlags::ET);
 
-/// A run in which nothing moves for so long is over.
-const STALL_US: u64 = 10_000_000;
-
 /// The longest that one wait may take, so that the caller's conditions are looked at now and then.
 const TURN_US: u64 = 20_000;
 
@@ -39,6 +36,8 @@ pub(crate) struct Rig {
     pub(crate) publishers: Vec<Publisher>,
     pub(crate) tally: Tally,
     address: SocketAddrV4,
+    /// A run in which nothing moves for so long is over.
+    patience_us: u64,
     epoll: OwnedFd,
     events: Vec<Event>,
     buffer: Vec<u8>,
@@ -52,6 +51,7 @@ impl Rig {
         address: SocketAddrV4,
         dialect: Dialect,
         server: Processes,
+        patience_us: u64,
     ) -> Result<Self, String> {
         let clock = Clock::start();
         let epoll =
@@ -65,6 +65,7 @@ impl Rig {
             publishers: Vec::new(),
             tally: Tally::new(),
             address,
+            patience_us,
             epoll,
             events: Vec::with_capacity(1024),
             buffer: vec![0; READ_BYTES],
@@ -118,7 +119,7 @@ impl Rig {
             if self.opening + waiting.len() != before {
                 before = self.opening + waiting.len();
                 moved_us = now_us;
-            } else if now_us - moved_us > STALL_US {
+            } else if now_us - moved_us > self.patience_us {
                 return Err(format!(
                     "{before} streams did not open: {}",
                     self.tally.complaints.join("; ")
@@ -130,7 +131,7 @@ impl Rig {
 
     fn start_opening(&mut self, number: usize, wish: &Wish<'_>) -> Result<(), String> {
         let request = self.dialect.stream(&self.host, number, wish)?;
-        let socket = net::connect(self.address, number, wish.receive_bytes)
+        let socket = net::connect(self.address, number, wish.sip.is_some())
             .map_err(|error| format!("connect stream {number}: {error}"))?;
         self.watch(&socket, subscriber_token(number), EventFlags::OUT)?;
         let mut fresh = Subscriber::connecting(socket, request, self.clock.us());
@@ -341,9 +342,13 @@ impl Rig {
         }
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             let (clock, tally) = (self.clock, &mut self.tally);
-            self.publishers[number].take(&mut self.buffer, |due_us| {
+            let open = self.publishers[number].take(&mut self.buffer, |due_us| {
                 tally.answered(clock.us(), due_us);
             })?;
+            if !open {
+                let socket = &self.publishers[number].socket;
+                epoll::delete(&self.epoll, socket).map_err(|error| format!("epoll: {error}"))?;
+            }
         }
         Ok(())
     }
@@ -359,7 +364,7 @@ impl Rig {
             if progress != before {
                 before = progress;
                 moved_us = now_us;
-            } else if now_us - moved_us > STALL_US {
+            } else if now_us - moved_us > self.patience_us {
                 break;
             }
         }

@@ -28,6 +28,7 @@ Options:
                        Instead of what the workload says.
   --heartbeat <ms>     Ask for heartbeats of this period (idle workloads).
   --at-once <n>        Connections that are being opened at one time (256; connect10k: 1024).
+  --patience <s>       A run in which nothing moves for so long is over (10).
 ";
 
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) batch: Option<usize>,
     pub(crate) heartbeat_ms: Option<u64>,
     pub(crate) at_once: Option<usize>,
+    pub(crate) patience: f64,
 }
 
 impl Settings {
@@ -68,6 +70,7 @@ impl Settings {
             batch: None,
             heartbeat_ms: None,
             at_once: None,
+            patience: 10.0,
         };
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
@@ -111,6 +114,7 @@ impl Settings {
             "--batch" => self.batch = Some(number(name, value)?),
             "--heartbeat" => self.heartbeat_ms = Some(number(name, value)?),
             "--at-once" => self.at_once = Some(number(name, value)?),
+            "--patience" => self.patience = number(name, value)?,
             _ => return Err(format!("no such option: {name}")),
         }
         Ok(())

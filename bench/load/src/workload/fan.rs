@@ -149,7 +149,7 @@ pub(super) fn rate(rig: &mut Rig, settings: &Settings) -> Result<Figures, String
     rig.tally.plan(clients, publishers, 0..clients);
     rig.open(clients, &live())?;
     rig.connect_publishers(publishers)?;
-    let mut paced = Paced::new(rig, settings, publishers, settings.rate.unwrap_or(50.0));
+    let mut paced = Paced::new(rig, settings, 0..publishers, settings.rate.unwrap_or(50.0));
     measured(rig, settings, |rig, until_us| paced.run(rig, until_us))
 }
 
@@ -157,14 +157,19 @@ pub(super) fn rate(rig: &mut Rig, settings: &Settings) -> Result<Figures, String
 #[derive(Debug)]
 pub(super) struct Paced {
     template: Template,
-    publishers: usize,
+    publishers: std::ops::Range<usize>,
     period_us: f64,
     started_us: u64,
     sent: u64,
 }
 
 impl Paced {
-    pub(super) fn new(rig: &Rig, settings: &Settings, publishers: usize, per_s: f64) -> Self {
+    pub(super) fn new(
+        rig: &Rig,
+        settings: &Settings,
+        publishers: std::ops::Range<usize>,
+        per_s: f64,
+    ) -> Self {
         Self {
             template: rig
                 .dialect
@@ -193,7 +198,8 @@ impl Paced {
                 return rig.run_for(until_us.saturating_sub(now_us));
             }
             if due_us <= now_us {
-                let publisher = self.sent as usize % self.publishers;
+                let turn = self.sent as usize % self.publishers.len();
+                let publisher = self.publishers.start + turn;
                 rig.publish(publisher, &mut self.template, due_us)?;
                 self.sent += 1;
             } else {

@@ -10,9 +10,6 @@ use crate::settings::Settings;
 use super::TOPIC;
 use super::fan::{Paced, live, micros, template};
 
-/// A reader whose system takes hardly anything for it, so that being slow shows at the server.
-const SLOW_RECEIVE_BYTES: usize = 4096;
-
 const SIP_EVERY_US: u64 = 100_000;
 
 /// How long the readers that are behind may take to catch up in the end.
@@ -22,6 +19,9 @@ const CATCH_UP_US: u64 = 120_000_000;
 const LOOK_EVERY_US: u64 = 250_000;
 
 const HISTORY: &str = "history";
+
+/// The stream that the history is made of.
+const OLD: u16 = 0;
 
 /// Messages in one request while the history is filled.
 const BATCH: usize = 100;
@@ -102,7 +102,7 @@ pub(super) fn slow_tenth(rig: &mut Rig, settings: &Settings) -> Result<Figures, 
     rig.tally.plan(clients, publishers, 0..fast);
     rig.open(fast, &live())?;
     rig.connect_publishers(publishers)?;
-    let mut paced = Paced::new(rig, settings, publishers, rate);
+    let mut paced = Paced::new(rig, settings, 0..publishers, rate);
     paced.run(rig, rig.clock.us() + micros(settings.warmup))?;
     let alone = Alone::measure(rig, settings, &mut paced)?;
 
@@ -113,11 +113,10 @@ pub(super) fn slow_tenth(rig: &mut Rig, settings: &Settings) -> Result<Figures, 
     let slow = Wish {
         topic: TOPIC,
         sip: Some(sip.max(16)),
-        receive_bytes: Some(SLOW_RECEIVE_BYTES),
         ..Wish::default()
     };
     rig.open(clients - fast, &slow)?;
-    let mut paced = Paced::new(rig, settings, publishers, rate);
+    let mut paced = Paced::new(rig, settings, 0..publishers, rate);
     let mut sip_us = 0;
     let begin_us = rig.clock.us();
     let end_us = begin_us + micros(settings.seconds);
@@ -151,18 +150,20 @@ pub(super) fn catch_up(rig: &mut Rig, settings: &Settings) -> Result<Figures, St
     let publishers = settings.publishers.unwrap_or(4);
     let clients = live_clients + READERS;
     let messages = (HISTORY_BYTES / (settings.payload + 120)).next_multiple_of(BATCH);
-    rig.tally.plan(clients, publishers + 1, 0..live_clients);
-    rig.tally.listen(publishers as u16, 0..0);
-    rig.connect_publishers(publishers + 1)?;
-    fill_history(rig, settings, publishers, messages)?;
+    rig.tally.plan(clients, 1 + publishers, 0..live_clients);
+    rig.tally.listen(OLD, 0..0);
+    rig.connect_publishers(1)?;
+    fill_history(rig, settings, messages)?;
 
     rig.open(live_clients, &live())?;
+    rig.connect_publishers(publishers)?;
+    let live_streams = 1..1 + publishers;
     let rate = settings.rate.unwrap_or(50.0);
-    let mut paced = Paced::new(rig, settings, publishers, rate);
+    let mut paced = Paced::new(rig, settings, live_streams.clone(), rate);
     paced.run(rig, rig.clock.us() + micros(settings.warmup))?;
     let alone = Alone::measure(rig, settings, &mut paced)?;
 
-    rig.tally.replay(publishers as u16, live_clients..clients);
+    rig.tally.replay(OLD, live_clients..clients);
     let started_us = rig.clock.us();
     let until_us = started_us + CATCH_UP_US;
     rig.tally.measure(started_us..until_us);
@@ -173,14 +174,14 @@ pub(super) fn catch_up(rig: &mut Rig, settings: &Settings) -> Result<Figures, St
         ..Wish::default()
     };
     rig.open(READERS, &history)?;
-    let mut paced = Paced::new(rig, settings, publishers, rate);
+    let mut paced = Paced::new(rig, settings, live_streams, rate);
     let (mut pss_most, mut look_us) = (0, 0);
     paced.run_while(rig, until_us, |rig| {
         if rig.clock.us() >= look_us {
             pss_most = pss_most.max(rig.server.pss());
             look_us = rig.clock.us() + LOOK_EVERY_US;
         }
-        rig.tally.unread(publishers as u16) > 0
+        rig.tally.unread(OLD) > 0
     })?;
     let took_us = rig.clock.us() - started_us;
     let stretch = start.end(rig);
@@ -236,18 +237,13 @@ impl Alone {
     }
 }
 
-fn fill_history(
-    rig: &mut Rig,
-    settings: &Settings,
-    publisher: usize,
-    messages: usize,
-) -> Result<(), String> {
+fn fill_history(rig: &mut Rig, settings: &Settings, messages: usize) -> Result<(), String> {
     let payload = payload(settings.payload);
     let mut template = rig.dialect.many(&rig.host, HISTORY, &payload, BATCH)?;
     for _ in 0..messages / BATCH {
         let now_us = rig.clock.us();
-        rig.publish(publisher, &mut template, now_us)?;
-        while rig.publishers[publisher].waiting.len() >= 4 {
+        rig.publish(OLD.into(), &mut template, now_us)?;
+        while rig.publishers[usize::from(OLD)].waiting.len() >= 4 {
             rig.turn(SIP_EVERY_US)?;
         }
     }

@@ -31,7 +31,12 @@ pub(crate) fn run(settings: &Settings) -> Result<Outcome, String> {
         })?;
     }
     let server = Processes::with_children(&settings.pids);
-    let mut rig = Rig::new(settings.address, dialect, server)?;
+    let mut rig = Rig::new(
+        settings.address,
+        dialect,
+        server,
+        fan::micros(settings.patience),
+    )?;
     let figures = match settings.workload.as_str() {
         "fan1k-o1" => fan::fan(&mut rig, settings, 1_000, fan::Load::one_at_a_time()),
         "fan1k-w16" => fan::fan(&mut rig, settings, 1_000, fan::Load::new(4, 1, 16)),
