@@ -1,4 +1,4 @@
-import { Commands } from "./commands/commands.ts";
+import { type Commands, createCommands } from "./commands/commands.ts";
 import type { Settings } from "./config.ts";
 import { type Connection, createConnection } from "./connection/connection.ts";
 import type { Emitter, SdkEvents } from "./emitter.ts";
@@ -6,10 +6,10 @@ import type { Env } from "./env.ts";
 import type { HubError } from "./errors.ts";
 import { HttpClient } from "./http/client.ts";
 import type { Credentials } from "./http/credentials.ts";
-import { Acks } from "./inbox/acks.ts";
+import { createAcks } from "./inbox/acks.ts";
 import { EventDispatcher } from "./inbox/dispatcher.ts";
-import { HANDLER_RETRY_DELAYS, HUB, Inbox } from "./inbox/inbox.ts";
-import { Outbox } from "./outbox/outbox.ts";
+import { createInbox, HANDLER_RETRY_DELAYS, HUB, type Inbox } from "./inbox/inbox.ts";
+import { createOutbox, type Outbox } from "./outbox/outbox.ts";
 import { MessageQueueManager } from "./outbox/queue.ts";
 import { type ChangeTopic, createTopics } from "./topics.ts";
 import { type Message, MessageType, type ProgressMessage, type ReceiptMessage } from "./types.ts";
@@ -44,14 +44,15 @@ export function compose(base: Base): Parts {
   const { apiUrl, clientId, connectionTimeout, messageQueueSize, store } = settings;
   const http = new HttpClient(apiUrl.href, { env, credentials, timeout: connectionTimeout });
   const queue = new MessageQueueManager(messageQueueSize, env);
-  const outbox = new Outbox(env, http, queue, settings);
-  const commands = new Commands(env, outbox);
+  const outbox = createOutbox(env, http, queue, settings);
+  const commands = createCommands(env, outbox);
   const dispatcher = new EventDispatcher({
     env,
     retryDelays: HANDLER_RETRY_DELAYS,
     onError: (error) => emitter.emit("error", error),
   });
-  const inbox = new Inbox(dispatcher, new Acks(env, http, settings), clientId, (message) => {
+  const acks = createAcks(env, http, settings);
+  const inbox = createInbox(dispatcher, acks, clientId, (message) => {
     announce(emitter, message);
     return commands.receive(message);
   });
@@ -83,7 +84,7 @@ export function compose(base: Base): Parts {
     ended,
     load() {
       if (!unlisten.length) {
-        const leaving = (): Promise<void> => inbox.flush(true);
+        const leaving = (): Promise<void> => acks.flush(true);
         unlisten = (["hidden", "pagehide"] as const).map((event) => env.page.listen(event, leaving));
       }
       loading ??= store

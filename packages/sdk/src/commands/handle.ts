@@ -1,6 +1,6 @@
 import type { Env } from "../env.ts";
 import type { CallOptions, ProgressMessage } from "../types.ts";
-import { type Deferred, deferred, wait } from "../wait.ts";
+import { deferred, wait } from "../wait.ts";
 
 /** What `progress()` gives. */
 export type TaskProgress = ProgressMessage["payload"];
@@ -26,60 +26,47 @@ export interface CommandHandle<R = any> {
 
 const STEPS_MAX = 64;
 
-/** The other side of a handle. */
-export class Running {
-  taskId?: string;
-  readonly accepted: Deferred<void> = deferred<void>();
-  readonly outcome: Deferred<unknown> = deferred<unknown>();
-  /** The newest steps, and how many there were before them. */
-  readonly #steps: TaskProgress[] = [];
-  #dropped = 0;
-  #ended = false;
-  #change: Deferred<void> = deferred<void>();
+/** The steps of a command, for any number of readers. */
+export interface Steps {
+  add(step: TaskProgress): void;
+  end(): void;
+  read(options?: CallOptions): AsyncGenerator<TaskProgress, void>;
+}
 
-  readonly id: string;
-  readonly target: string | undefined;
-
-  constructor(id: string, target: string | undefined) {
-    this.id = id;
-    this.target = target;
-  }
-
-  step(progress: TaskProgress): void {
-    if (this.#steps.push(progress) > STEPS_MAX) {
-      this.#steps.shift();
-      this.#dropped++;
-    }
-    this.#changed();
-  }
-
-  fail(error: unknown): void {
-    this.accepted.reject(error);
-    this.outcome.reject(error);
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#changed();
-  }
-
-  async *progress(env: Env, options?: CallOptions): AsyncGenerator<TaskProgress, void> {
-    for (let next = 0; ; ) {
-      next = Math.max(next, this.#dropped);
-      const step = this.#steps[next - this.#dropped];
-      if (step) {
-        next++;
-        yield step;
-      } else if (this.#ended) {
-        return;
-      } else {
-        await wait(env, this.#change.promise, options);
+export function createSteps(env: Env): Steps {
+  const steps: TaskProgress[] = [];
+  let dropped = 0;
+  let ended = false;
+  let change = deferred<void>();
+  const changed = (): void => {
+    change.resolve();
+    change = deferred();
+  };
+  return {
+    add(step) {
+      if (steps.push(step) > STEPS_MAX) {
+        steps.shift();
+        dropped++;
       }
-    }
-  }
-
-  #changed(): void {
-    this.#change.resolve();
-    this.#change = deferred();
-  }
+      changed();
+    },
+    end() {
+      ended = true;
+      changed();
+    },
+    async *read(options) {
+      for (let next = 0; ; ) {
+        next = Math.max(next, dropped);
+        const step = steps[next - dropped];
+        if (step) {
+          next++;
+          yield step;
+        } else if (ended) {
+          return;
+        } else {
+          await wait(env, change.promise, options);
+        }
+      }
+    },
+  };
 }

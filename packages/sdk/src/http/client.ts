@@ -68,16 +68,18 @@ export class HttpError extends HubError {
  * the platform words it), or an `HttpError`. A 401 is repeated once if the credentials could be renewed.
  */
 export class HttpClient {
-  readonly #base: string;
   readonly #credentials: Credentials;
   readonly #env: Env;
-  readonly #timeout: number;
+  readonly #request: (config: RequestConfig & Text) => Promise<HttpResponse>;
 
   constructor(baseUrl: string, options: HttpOptions = {}) {
-    this.#base = baseUrl.replace(/\/+$/, "");
-    this.#credentials = options.credentials ?? createCredentials(options.authToken, options.headers);
-    this.#env = options.env ?? environment();
-    this.#timeout = options.timeout ?? 10_000;
+    const { env = environment(), timeout = 10_000 } = options;
+    const { credentials = createCredentials(options.authToken, options.headers) } = options;
+    const base = `${baseUrl.replace(/\/+$/, "")}/`;
+    this.#env = env;
+    this.#credentials = credentials;
+    this.#request = (config) =>
+      request(env, credentials, { timeout, ...config, path: base + config.path.replace(/^\/+/, "") });
   }
 
   setAuthToken(token: string): void {
@@ -116,7 +118,7 @@ export class HttpClient {
   // biome-ignore lint/suspicious/noExplicitAny: as for `HttpResponse`.
   sendMessage<T = any>(
     message: Message,
-    { path = "/api/messages", ...options }: CallOptions & { path?: string } = {},
+    { path = "api/messages", ...options }: CallOptions & { path?: string } = {},
   ): Promise<HttpResponse<T>> {
     return this.post(path, message, options);
   }
@@ -130,7 +132,7 @@ export class HttpClient {
     const text = JSON.stringify(command);
     for (let count = 1; ; count++) {
       try {
-        return await this.post("/api/commands", undefined, { ...options, text });
+        return await this.post("api/commands", undefined, { ...options, text });
       } catch (error) {
         if (!retry || !(error as HubError).retryable || count > RETRY_DELAYS.length) {
           throw error;
@@ -139,53 +141,52 @@ export class HttpClient {
       }
     }
   }
+}
 
-  async #request<T>(config: RequestConfig & Text): Promise<HttpResponse<T>> {
-    const { withAuth = true, signal } = config;
-    for (let repeated = false; ; repeated = true) {
-      signal?.throwIfAborted();
-      const given = await this.#credentials.headers(signal).catch(broken);
-      if (!withAuth) {
-        delete given.authorization;
-      }
-      const [response, data] = await this.#exchange(config, given);
-      const { ok, status, statusText, headers } = response;
-      if (ok) {
-        return { status, statusText, data: data as T, headers: Object.fromEntries(headers) };
-      }
-      const again = status === 401 && withAuth && !repeated;
-      if (!again || !(await this.#credentials.refresh(given).catch(() => false))) {
-        throw new HttpError(status, statusText, data, retryAfter(headers, data, this.#env.now()));
-      }
-    }
-  }
-
-  /** One request and its whole answer, under one timeout. */
-  async #exchange(config: RequestConfig & Text, given: Record<string, string>): Promise<[Response, unknown]> {
-    const { path, method = "GET", body, text = JSON.stringify(body), keepalive, signal } = config;
-    const { timeout = this.#timeout } = config;
+async function request(
+  env: Env,
+  credentials: Credentials,
+  config: RequestConfig & Text,
+): Promise<HttpResponse> {
+  const { path, body, text = JSON.stringify(body), withAuth = true, signal, timeout } = config;
+  const { method = "GET", keepalive } = config;
+  const { fetch } = env;
+  for (let repeated = !withAuth; ; repeated = true) {
+    signal?.throwIfAborted();
+    const given = await credentials.headers(signal).catch(broken);
     const headers = new Headers(given);
+    if (!withAuth) {
+      headers.delete("authorization");
+    }
     for (const [name, value] of Object.entries({
       ...(text && { "content-type": "application/json" }),
       ...config.headers,
     })) {
       headers.set(name, value);
     }
-    const { fetch } = this.#env;
     const abort = new AbortController();
-    const exchange = fetch(`${this.#base}/${path.replace(/^\/+/, "")}`, {
+    // Followed to another origin, a redirect would take the application's own headers along.
+    const init: RequestInit = {
       method,
       headers,
       body: text,
       keepalive,
       signal: abort.signal,
-      // Followed to another origin, a redirect would take the application's own headers along.
       redirect: "manual",
-    }).then(async (response): Promise<[Response, unknown]> => [response, parse(await response.text())]);
-    try {
-      return await wait(this.#env, exchange.catch(broken), { signal, timeout });
-    } finally {
-      abort.abort();
+    };
+    const exchange = fetch(path, init).then(async (response) => ({
+      response,
+      data: parse(await response.text()),
+    }));
+    const { response, data } = await wait(env, exchange.catch(broken), { signal, timeout }).finally(() =>
+      abort.abort(),
+    );
+    const { ok, status, statusText } = response;
+    if (ok) {
+      return { status, statusText, data, headers: Object.fromEntries(response.headers) };
+    }
+    if (repeated || status !== 401 || !(await credentials.refresh(given).catch(() => false))) {
+      throw new HttpError(status, statusText, data, retryAfter(response.headers, data, env.now()));
     }
   }
 }
@@ -195,7 +196,8 @@ function broken(cause: unknown): never {
   throw new HubError("network", "the hub cannot be reached", { retryable: true, cause });
 }
 
-function parse(text: string): unknown {
+// biome-ignore lint/suspicious/noExplicitAny: whatever the server said.
+function parse(text: string): any {
   try {
     return JSON.parse(text);
   } catch {

@@ -24,140 +24,131 @@ export interface MessageRef {
  *
  * What failed is sent again; acks are idempotent and may come in any order.
  */
-export class Acks {
+export interface Acks {
   /** Where the unbroken reading began, when it was not at the hub's stored cursor. */
   from?: string;
-  readonly #env: Env;
-  readonly #http: HttpClient;
-  readonly #settings: Pick<Settings, "clientId" | "device" | "store">;
-  /** The newest settled cursor, while it is not persisted. */
-  #unstored?: string;
-  /** The cursor that the hub has to be told. */
-  #due?: string;
-  readonly #messages = new Map<string, MessageRef>();
-  #count = 0;
-  #timer?: unknown;
-  #sending?: Promise<void>;
-  #failures = 0;
-  #wait = BATCH_MS;
-  #disposed = false;
-
-  constructor(env: Env, http: HttpClient, settings: Pick<Settings, "clientId" | "device" | "store">) {
-    this.#env = env;
-    this.#http = http;
-    this.#settings = settings;
-  }
-
   /** All up to `cursor` is settled. `mailbox`: it has messages of the mailbox, which come again unless the hub is told. */
-  advance(cursor: string, mailbox: boolean): void {
-    this.#due = mailbox ? cursor : this.#due;
-    this.#unstored = this.#settings.store && cursor;
-    if (mailbox || this.#unstored) {
-      this.#note();
-    }
-  }
-
+  advance(cursor: string, mailbox: boolean): void;
   /** One message that asked for an ack was handled. */
-  message({ source, id }: MessageRef): void {
-    this.#messages.set(`${source}\n${id}`, { source, id });
-    const [oldest] = this.#messages.keys();
-    if (this.#messages.size > MESSAGES_MAX) {
-      this.#messages.delete(oldest as string);
-    }
-    this.#note();
-  }
-
+  message(message: MessageRef): void;
   /** Sends what waits. With `keepalive` also what is on its way already: the page may be about to end. */
-  async flush(keepalive = false): Promise<void> {
-    if (this.#sending && !keepalive) {
-      return this.#sending;
-    }
-    this.#env.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#count = 0;
-    this.#persist();
-    const sending = this.#send(keepalive);
-    this.#sending ??= sending;
-    await sending;
-    if (this.#sending === sending) {
-      this.#sending = undefined;
-    }
-    this.#schedule();
-  }
-
+  flush(keepalive?: boolean): Promise<void>;
   /** Sends what waits a last time. */
-  dispose(): void {
-    if (!this.#disposed) {
-      this.#disposed = true;
-      void this.flush(true);
-    }
-  }
+  dispose(): void;
+}
 
-  #note(): void {
-    if (++this.#count >= BATCH_COUNT && !this.#failures && !this.#sending && !this.#disposed) {
-      void this.flush();
-    } else {
-      this.#schedule();
-    }
-  }
+export function createAcks(
+  env: Env,
+  http: HttpClient,
+  { clientId, device, store }: Pick<Settings, "clientId" | "device" | "store">,
+): Acks {
+  /** The newest settled cursor, while it is not persisted. */
+  let unstored: string | undefined;
+  /** The cursor that the hub has to be told. */
+  let due: string | undefined;
+  const waiting = new Map<string, MessageRef>();
+  let count = 0;
+  let failures = 0;
+  let delay = BATCH_MS;
+  let timer: unknown;
+  let sending: Promise<void> | undefined;
+  let disposed = false;
 
-  #schedule(): void {
-    const waits = this.#unstored ?? this.#due ?? this.#messages.size;
-    if (waits && !this.#timer && !this.#sending && !this.#disposed) {
-      this.#timer = this.#env.setTimeout(() => void this.flush(), this.#wait);
+  const schedule = (): void => {
+    if ((unstored ?? due ?? waiting.size) && !timer && !sending && !disposed) {
+      timer = env.setTimeout(flush, delay);
     }
-  }
+  };
 
-  async #send(keepalive: boolean): Promise<void> {
-    const { clientId, device } = this.#settings;
-    const cursor = this.#due;
-    const messages = this.#some();
-    if (cursor === undefined && !messages.length) {
-      return;
+  const note = (): void => {
+    if (++count >= BATCH_COUNT && !failures && !sending && !disposed) {
+      void flush();
     }
-    try {
-      const body = { clientId, device, cursor, from: cursor && this.from, messages };
-      const { data } = await this.#http.post("api/acks", body, { keepalive });
-      this.#env.log.debug("acks", data);
-      this.#settled(cursor, messages);
-    } catch (thrown) {
-      const error = toHubError(thrown, "network");
-      this.#env.log.warn("acks failed", error);
-      if (error.retryable || error.status === 401) {
-        this.#wait = retryDelay(this.#env, ++this.#failures, error);
-      } else {
-        // The hub judges the cursor before the messages.
-        this.#settled(cursor, error.code === "invalid_cursor" ? [] : messages);
-      }
-    }
-  }
+    schedule();
+  };
 
-  #settled(cursor: string | undefined, messages: MessageRef[]): void {
-    this.#failures = 0;
-    this.#wait = BATCH_MS;
-    if (this.#due === cursor) {
-      this.#due = undefined;
+  const flush = async (keepalive?: boolean): Promise<void> => {
+    if (sending && !keepalive) {
+      return sending;
     }
-    for (const { source, id } of messages) {
-      this.#messages.delete(`${source}\n${id}`);
+    env.clearTimeout(timer);
+    timer = undefined;
+    count = 0;
+    if (unstored) {
+      store?.setCursor(unstored).catch((error) => env.log.warn("the store failed", error));
+      unstored = undefined;
     }
-  }
+    const flight = send(keepalive);
+    sending ??= flight;
+    await flight;
+    sending = sending === flight ? undefined : sending;
+    schedule();
+  };
 
-  /** As many as one request takes; a unit of text has three bytes at most. */
-  #some(): MessageRef[] {
+  const send = async (keepalive?: boolean): Promise<void> => {
+    const cursor = due;
     let bytes = 0;
-    return [...this.#messages.values()].filter(({ source, id }) => {
+    const messages = [...waiting.values()].filter(({ source, id }) => {
+      // A unit of text has three bytes at most.
       bytes += 3 * (source.length + id.length) + 24;
       return bytes <= REQUEST_BYTES;
     });
-  }
-
-  #persist(): void {
-    if (this.#unstored !== undefined) {
-      this.#settings.store
-        ?.setCursor(this.#unstored)
-        .catch((error) => this.#env.log.warn("the store failed", error));
-      this.#unstored = undefined;
+    if (!cursor && !messages[0]) {
+      return;
     }
-  }
+    let settled = messages;
+    try {
+      const from = cursor && acks.from;
+      await http.post("api/acks", { clientId, device, cursor, from, messages }, { keepalive });
+    } catch (thrown) {
+      const error = toHubError(thrown, "network");
+      env.log.warn("acks failed", error);
+      if (error.retryable || error.status === 401) {
+        delay = retryDelay(env, ++failures, error);
+        return;
+      }
+      // The hub judges the cursor before the messages.
+      settled = error.code === "invalid_cursor" ? [] : messages;
+    }
+    failures = 0;
+    delay = BATCH_MS;
+    due = due === cursor ? undefined : due;
+    for (const message of settled) {
+      waiting.delete(identityOf(message));
+    }
+  };
+
+  const acks: Acks = {
+    advance(cursor, mailbox) {
+      due = mailbox ? cursor : due;
+      unstored = store && cursor;
+      if (mailbox || unstored) {
+        note();
+      }
+    },
+    message({ source, id }) {
+      const identity = identityOf({ source, id });
+      waiting.set(identity, { source, id });
+      for (const oldest of waiting.keys()) {
+        if (waiting.size > MESSAGES_MAX) {
+          waiting.delete(oldest);
+        }
+        break;
+      }
+      note();
+    },
+    flush,
+    dispose() {
+      if (!disposed) {
+        disposed = true;
+        void flush(true);
+      }
+    },
+  };
+  return acks;
+}
+
+/** A line feed is in no id, so no two identities look the same. */
+export function identityOf({ source, id }: MessageRef): string {
+  return `${source}\n${id}`;
 }

@@ -1,7 +1,7 @@
 import { type Env, environment } from "../env.ts";
 import { HubError } from "../errors.ts";
 import type { EventHandlerMap, Message, MessageHandler, MessageType, SubscribeOptions } from "../types.ts";
-import { pause } from "../wait.ts";
+import { type Deferred, deferred, pause } from "../wait.ts";
 
 const HISTORY_MAX = 50;
 
@@ -9,7 +9,7 @@ export interface DispatcherOptions {
   env?: Env;
   /** The waits before a handler that failed is called again with the same message. */
   retryDelays?: readonly number[];
-  /** The messages that may wait for one slow subscription before `room` holds the reader back. */
+  /** The messages that may wait for one slow subscription before the reader is held back. */
   highWaterMark?: number;
   /** Hears of every message that a handler failed for good. */
   onError?: (error: HubError, message: Message) => void;
@@ -29,17 +29,17 @@ export interface Delivery {
 
 interface Subscription {
   id: string;
-  types: readonly MessageType[];
+  types: readonly string[];
   handler: MessageHandler;
   priority: number;
-  once: boolean;
+  once?: boolean;
   /** Messages behind the one that the handler is busy with. */
   queue: Delivery[];
-  busy: boolean;
-  ended: boolean;
-  /** Ends the wait for another try. */
-  nap?: AbortController;
-  unlisten?: () => void;
+  /** Resolves when the handler is through with the present one. */
+  busy?: Deferred<void>;
+  /** Aborted when it is called no more. */
+  ended: AbortController;
+  unlisten(): void;
 }
 
 export interface DispatcherStats {
@@ -56,49 +56,47 @@ export interface DispatcherStats {
  * An error stays with its handler.
  */
 export class EventDispatcher {
-  onError?: DispatcherOptions["onError"];
+  readonly #options: DispatcherOptions;
   readonly #env: Env;
-  readonly #retryDelays: readonly number[];
-  readonly #highWaterMark: number;
-  readonly #subscriptions = new Map<string, Subscription>();
-  readonly #defaults = new Map<string, Subscription>();
-  /** Who gets a type, in order; made when it is needed. */
-  #routes = new Map<MessageType, Subscription[]>();
+  /** In the order in which they run; replaced at each change, so who is at it goes on with the old one. */
+  #subscriptions: Subscription[] = [];
   #history: Message[] = [];
-  #dispatched = 0;
-  #handled = 0;
-  #errors = 0;
+  #stats: DispatcherStats = { totalDispatched: 0, totalHandled: 0, totalErrors: 0, subscriberCount: 0 };
   #named = 0;
-  /** Subscriptions whose queue is at the high-water mark, and those who wait for them. */
-  readonly #crowded = new Set<Subscription>();
-  #waiting: (() => void)[] = [];
 
   constructor(options: DispatcherOptions = {}) {
+    this.#options = options;
     this.#env = options.env ?? environment();
-    this.#retryDelays = options.retryDelays ?? [];
-    this.#highWaterMark = options.highWaterMark ?? 100;
-    this.onError = options.onError;
   }
 
   subscribe(messageTypes: MessageType[], handler: MessageHandler, options: SubscribeOptions = {}): string {
-    const { id = `subscription-${++this.#named}`, priority = 0, once = false, signal } = options;
+    const { id = `subscription-${++this.#named}`, priority = 0, once, signal } = options;
     this.unsubscribe(id);
     if (!signal?.aborted) {
-      const subscription = { ...newSubscription(id, [...messageTypes], handler), priority, once };
       const end = (): boolean => this.unsubscribe(id);
+      const unlisten = (): void => signal?.removeEventListener("abort", end);
       signal?.addEventListener("abort", end);
-      subscription.unlisten = () => signal?.removeEventListener("abort", end);
-      this.#subscriptions.set(id, subscription);
-      this.#routes.clear();
+      const types = [...messageTypes];
+      const ended = new AbortController();
+      const subscription = { id, types, handler, priority, once, queue: [], ended, unlisten };
+      // The difference of two default handlers is no number, and their order does not matter.
+      this.#subscriptions = [...this.#subscriptions, subscription].sort(
+        (a, b) => b.priority - a.priority || 0,
+      );
     }
     return id;
   }
 
   unsubscribe(subscriptionId: string): boolean {
-    const subscription = this.#subscriptions.get(subscriptionId);
+    const subscription = this.#subscriptions.find(({ id }) => id === subscriptionId);
     if (subscription) {
       this.#retire(subscription);
-      this.#end(subscription);
+      subscription.ended.abort();
+      subscription.busy?.resolve();
+      for (const delivery of subscription.queue.splice(0)) {
+        delivery.failed = true;
+        close(delivery);
+      }
     }
     return !!subscription;
   }
@@ -110,92 +108,78 @@ export class EventDispatcher {
   /** Adds handlers that run for every message of their type; one that is there already is replaced. */
   setDefaultHandlers(handlers: EventHandlerMap): void {
     for (const [type, handler] of Object.entries(handlers)) {
-      const earlier = this.#defaults.get(type);
-      if (earlier) {
-        this.#end(earlier);
-      }
-      this.#defaults.delete(type);
+      const id = `default ${type}`;
+      this.unsubscribe(id);
       if (handler) {
-        this.#defaults.set(type, newSubscription(type, [], handler as MessageHandler));
+        this.subscribe([type as MessageType], handler as MessageHandler, { id, priority: LAST });
       }
     }
-    this.#routes.clear();
   }
 
   /** Resolves when all handlers are through with it; never rejects. */
   dispatch(message: Message): Promise<void> {
     return new Promise((resolve) => {
-      this.deliver(message, () => resolve());
+      void this.deliver(message, () => resolve());
     });
   }
 
-  /** As `dispatch`: `settled` is called once, before this returns if no handler takes its time. */
-  deliver(message: Message, settled: (delivery: Delivery) => void): void {
-    this.#dispatched++;
+  /**
+   * As `dispatch`: `settled` is called once, before this returns if no handler takes its time.
+   *
+   * Gives a promise when a slow subscription has as much waiting as it may: whoever reads on awaits it first.
+   */
+  deliver(message: Message, settled: Delivery["settled"]): Promise<void> | undefined {
+    const { highWaterMark = 100 } = this.#options;
+    this.#stats.totalDispatched++;
     if (this.#history.push(message) > HISTORY_MAX) {
       this.#history.shift();
     }
     const delivery: Delivery = { message, handlers: 0, open: 1, failed: false, settled };
-    for (const subscription of this.#route(message.type)) {
-      if (!subscription.ended && (!subscription.once || this.#retire(subscription))) {
+    let room: Promise<void> | undefined;
+    for (const subscription of this.#subscriptions) {
+      const { types, once, ended, queue, busy } = subscription;
+      if (types.includes(message.type) && !ended.signal.aborted && (!once || this.#retire(subscription))) {
         delivery.handlers++;
         delivery.open++;
-        this.#give(subscription, delivery);
+        if (!busy) {
+          this.#run(subscription, delivery);
+        } else if (queue.push(delivery) >= highWaterMark) {
+          const others = room;
+          room = others ? busy.promise.then(() => others) : busy.promise;
+        }
       }
     }
     close(delivery);
-  }
-
-  /** A promise while some subscription has as much waiting as it may; whoever reads on awaits it first. */
-  room(): Promise<void> | undefined {
-    return this.#crowded.size ? new Promise((resolve) => this.#waiting.push(resolve)) : undefined;
+    return room;
   }
 
   /** The newest messages, the oldest of them first. */
   getHistory(type?: MessageType): Message[] {
-    return this.#history.filter((message) => type === undefined || message.type === type);
+    return this.#history.filter((message) => !type || message.type === type);
   }
 
   getStats(): DispatcherStats {
-    return {
-      totalDispatched: this.#dispatched,
-      totalHandled: this.#handled,
-      totalErrors: this.#errors,
-      subscriberCount: this.#subscriptions.size,
-    };
+    return { ...this.#stats, subscriberCount: this.getSubscriberCount() };
   }
 
   getSubscriberCount(): number {
-    return this.#subscriptions.size;
+    return this.#subscriptions.filter(({ priority }) => priority !== LAST).length;
   }
 
   /** Ends all subscriptions and default handlers, and forgets the history. */
   clear(): void {
-    for (const subscription of [...this.#subscriptions.values(), ...this.#defaults.values()]) {
-      this.#retire(subscription);
-      this.#end(subscription);
+    for (const { id } of this.#subscriptions) {
+      this.unsubscribe(id);
     }
-    this.#defaults.clear();
     this.#history = [];
   }
 
-  #route(type: MessageType): Subscription[] {
-    let route = this.#routes.get(type);
-    if (!route) {
-      route = [...this.#subscriptions.values()].filter(({ types }) => types.includes(type));
-      route.sort((a, b) => b.priority - a.priority);
-      route.push(...[this.#defaults.get(type)].filter((handler) => !!handler));
-      this.#routes.set(type, route);
-    }
-    return route;
-  }
-
-  #give(subscription: Subscription, delivery: Delivery): void {
-    if (!subscription.busy) {
-      this.#run(subscription, delivery);
-    } else if (subscription.queue.push(delivery) >= this.#highWaterMark) {
-      this.#crowded.add(subscription);
-    }
+  /** It gets no further message; those it has it keeps. `false` when that was so before. */
+  #retire(subscription: Subscription): boolean {
+    const before = this.#subscriptions;
+    subscription.unlisten();
+    this.#subscriptions = before.filter((other) => other !== subscription);
+    return before.length > this.#subscriptions.length;
   }
 
   #run(subscription: Subscription, delivery: Delivery): void {
@@ -206,96 +190,52 @@ export class EventDispatcher {
       result = Promise.reject(error);
     }
     if (typeof result?.then === "function") {
-      subscription.busy = true;
       void this.#finish(subscription, delivery, result);
     } else {
-      this.#handled++;
+      this.#stats.totalHandled++;
       close(delivery);
     }
   }
 
-  async #finish(subscription: Subscription, delivery: Delivery, result: void | Promise<void>): Promise<void> {
+  async #finish(subscription: Subscription, delivery: Delivery, result: Promise<void>): Promise<void> {
+    const { handler, queue, ended } = subscription;
+    const { retryDelays = [], onError } = this.#options;
     const { message } = delivery;
-    for (let attempt = 0; ; attempt++) {
+    const busy = deferred<void>();
+    subscription.busy = busy;
+    for (const delay of [...retryDelays, -1]) {
       try {
         await result;
-        this.#handled++;
+        this.#stats.totalHandled++;
         break;
       } catch (cause) {
-        const delay = this.#retryDelays[attempt];
-        if (delay === undefined || subscription.ended) {
-          this.#failed(delivery, cause);
+        if (delay >= 0) {
+          await pause(this.#env, delay, ended.signal);
+        }
+        if (delay < 0 || ended.signal.aborted) {
+          this.#stats.totalErrors++;
+          delivery.failed = true;
+          const error = new HubError("handler_failed", `a handler of ${message.type} failed`, { cause });
+          this.#env.log.error(error.message, cause);
+          await Promise.resolve(message)
+            .then(() => onError?.(error, message))
+            .catch(() => {});
           break;
         }
-        subscription.nap = new AbortController();
-        await pause(this.#env, delay, subscription.nap.signal).catch(() => {});
-        result = subscription.ended
-          ? Promise.reject(cause)
-          : Promise.resolve(message).then(subscription.handler);
+        result = Promise.resolve(message).then(handler);
       }
     }
-    subscription.busy = false;
+    subscription.busy = undefined;
     close(delivery);
-    while (!subscription.busy && subscription.queue.length) {
-      this.#run(subscription, subscription.queue.shift() as Delivery);
+    while (!subscription.busy && queue[0]) {
+      this.#run(subscription, queue.shift() as Delivery);
     }
-    this.#relieve(subscription);
-  }
-
-  #failed(delivery: Delivery, cause: unknown): void {
-    this.#errors++;
-    delivery.failed = true;
-    const error = new HubError(
-      "handler_failed",
-      `a handler failed with a message of type ${delivery.message.type}`,
-      {
-        cause,
-      },
-    );
-    this.#env.log.error(error.message, cause);
-    try {
-      this.onError?.(error, delivery.message);
-    } catch (thrown) {
-      this.#env.log.error("an error listener failed", thrown);
-    }
-  }
-
-  /** It gets no further message; those it has it keeps. `false` when that was so before. */
-  #retire(subscription: Subscription): boolean {
-    subscription.unlisten?.();
-    this.#routes.clear();
-    return (
-      this.#subscriptions.get(subscription.id) === subscription && this.#subscriptions.delete(subscription.id)
-    );
-  }
-
-  /** It is called no more, and what waits for it goes without it. */
-  #end(subscription: Subscription): void {
-    subscription.ended = true;
-    subscription.nap?.abort();
-    for (const delivery of subscription.queue.splice(0)) {
-      delivery.failed = true;
-      close(delivery);
-    }
-    this.#relieve(subscription);
-  }
-
-  #relieve(subscription: Subscription): void {
-    if (
-      subscription.queue.length < this.#highWaterMark &&
-      this.#crowded.delete(subscription) &&
-      !this.#crowded.size
-    ) {
-      for (const resume of this.#waiting.splice(0)) {
-        resume();
-      }
-    }
+    busy.resolve();
   }
 }
 
-function newSubscription(id: string, types: readonly MessageType[], handler: MessageHandler): Subscription {
-  return { id, types, handler, priority: 0, once: false, queue: [], busy: false, ended: false };
-}
+/** The priority of default handlers. */
+const LAST = Number.NEGATIVE_INFINITY;
 
 function close(delivery: Delivery): void {
   if (--delivery.open === 0) {

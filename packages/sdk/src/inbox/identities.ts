@@ -1,39 +1,36 @@
 /** How many settled identities are known at least; at most twice as many are kept. */
 export const SETTLED_MIN = 8192;
 
-/**
- * Knows which messages came before: all that are not settled, and the newest that are.
- *
- * Two generations make forgetting free: the older one is dropped when the newer one is full.
- */
-export class Identities {
-  readonly #open = new Set<string>();
-  #settled = new Set<string>();
-  #older = new Set<string>();
-
+/** Knows which messages came before: all that are not settled, and the newest that are. */
+export interface Identities {
   /** `undefined` for a message that is new; it is open from now on. */
-  meet(identity: string): "open" | "settled" | undefined {
-    if (this.#open.has(identity)) {
-      return "open";
-    }
-    if (this.#settled.has(identity) || this.#older.has(identity)) {
-      return "settled";
-    }
-    this.#open.add(identity);
-    return undefined;
-  }
-
-  settle(identity: string): void {
-    this.#open.delete(identity);
-    if (this.#settled.size === SETTLED_MIN) {
-      this.#older = this.#settled;
-      this.#settled = new Set();
-    }
-    this.#settled.add(identity);
-  }
-
+  meet(identity: string): "open" | "settled" | undefined;
+  settle(identity: string): void;
   /** When it comes again it is new. */
-  forget(identity: string): void {
-    this.#open.delete(identity);
-  }
+  forget(identity: string): void;
+}
+
+/** Two generations make forgetting free: the older one is dropped when the newer one is full. */
+export function createIdentities(): Identities {
+  const open = new Set<string>();
+  let settled = new Set<string>();
+  let older = settled;
+  const forget = (identity: string): void => void open.delete(identity);
+  return {
+    meet(identity) {
+      if (settled.has(identity) || older.has(identity)) {
+        return "settled";
+      }
+      return open.size === open.add(identity).size ? "open" : undefined;
+    },
+    settle(identity) {
+      forget(identity);
+      if (settled.size === SETTLED_MIN) {
+        older = settled;
+        settled = new Set();
+      }
+      settled.add(identity);
+    },
+    forget,
+  };
 }

@@ -39,9 +39,15 @@ export class MessageQueueManager {
   /** Hears of every message that failed, whether or not it had a callback. */
   onFailure?: (error: Error, message: Message) => void;
   readonly #env: Env;
-  /** By priority; a map keeps the order of arrival. */
-  #levels: Map<string, QueueItem>[] = [0, 1, 2, 3].map(() => new Map());
-  readonly #stats = { totalEnqueued: 0, totalProcessed: 0, totalFailed: 0, totalRetried: 0 };
+  /** In the order of arrival. */
+  #items = new Map<string, QueueItem>();
+  readonly #stats: QueueStats = {
+    totalEnqueued: 0,
+    totalProcessed: 0,
+    totalFailed: 0,
+    totalRetried: 0,
+    queueSize: 0,
+  };
 
   constructor(maxSize = 100, env: Env = environment()) {
     this.maxSize = maxSize;
@@ -60,35 +66,29 @@ export class MessageQueueManager {
   /** As `enqueue`, for an item that was made elsewhere. */
   insert(item: QueueItem): boolean {
     const { message, priority } = item;
-    const victim = this.size() < this.maxSize ? undefined : this.#evictable(priority);
-    if (this.get(message.id) || (!victim && this.size() >= this.maxSize)) {
+    const full = this.size() >= this.maxSize;
+    const [victim] = full
+      ? this.#sorted(1).filter((other) => !other.sending && other.priority < priority)
+      : [];
+    if (this.get(message.id) || (full && !victim)) {
       return false;
     }
-    this.#level(priority).set(message.id, item);
+    this.#items.set(message.id, item);
     this.#stats.totalEnqueued++;
     if (victim) {
-      this.handleFailure(
-        victim,
-        new HubError("evicted", "a more urgent message took its place in the queue"),
-      );
+      this.handleFailure(victim, new HubError("evicted", "a more urgent message took its place"));
     }
     return true;
   }
 
   /** Puts items that were there earlier before all others of their priority, whatever the bound. */
   restore(items: QueueItem[]): void {
-    const newer = this.#items();
-    this.#levels = this.#levels.map(() => new Map());
-    for (const item of [...items, ...newer]) {
-      this.#level(item.priority).set(item.message.id, item);
-    }
+    this.#items = new Map([...items.map((item) => [item.message.id, item] as const), ...this.#items]);
   }
 
   dequeue(): QueueItem | null {
     const item = this.peek();
-    if (item) {
-      this.#delete(item);
-    }
+    this.#delete(item);
     return item;
   }
 
@@ -97,7 +97,7 @@ export class MessageQueueManager {
   }
 
   size(): number {
-    return this.#levels.reduce((size, level) => size + level.size, 0);
+    return this.#items.size;
   }
 
   isEmpty(): boolean {
@@ -105,8 +105,8 @@ export class MessageQueueManager {
   }
 
   clear(): void {
-    for (const item of this.#items()) {
-      this.remove(item.message.id);
+    for (const id of [...this.#items.keys()]) {
+      this.remove(id);
     }
   }
 
@@ -127,13 +127,14 @@ export class MessageQueueManager {
 
   /** It failed for good. */
   handleFailure(item: QueueItem, error: Error): void {
+    const { message, callback = {}, done } = item;
+    const { onError, onTimeout } = callback;
     this.#stats.totalFailed++;
     this.#delete(item);
-    item.done?.reject(error);
-    const { onError, onTimeout } = item.callback ?? {};
+    done?.reject(error);
     const late = onTimeout && (error as HubError).code === "timeout";
-    this.#tell(() => (late ? onTimeout(item.message) : onError?.(error, item.message)));
-    this.#tell(() => this.onFailure?.(error, item.message));
+    this.#tell(() => (late ? onTimeout(message) : onError?.(error, message)));
+    this.#tell(() => this.onFailure?.(error, message));
   }
 
   handleSuccess(item: QueueItem, answer?: unknown): void {
@@ -145,46 +146,28 @@ export class MessageQueueManager {
 
   /** What is not being sent, in the order in which it goes. */
   getProcessableItems(): QueueItem[] {
-    return this.#items().filter((item) => !item.sending);
+    return this.#sorted(-1).filter((item) => !item.sending);
   }
 
   remove(messageId: string): boolean {
     const item = this.get(messageId);
-    if (item) {
-      this.#delete(item);
-      item.done?.reject(new HubError("aborted", "it was removed from the queue"));
-    }
+    this.#delete(item);
+    item?.done?.reject(new HubError("aborted", "it was removed from the queue"));
     return !!item;
   }
 
   get(messageId: string): QueueItem | undefined {
-    return this.#levels.find((level) => level.has(messageId))?.get(messageId);
+    return this.#items.get(messageId);
   }
 
-  #items(): QueueItem[] {
-    return this.#levels.flatMap((level) => [...level.values()]);
+  /** By priority, ascending or descending; the order of arrival stays within one. */
+  #sorted(direction: number): QueueItem[] {
+    return [...this.#items.values()].sort((a, b) => direction * (a.priority - b.priority));
   }
 
-  /** The highest priority is the first level. */
-  #level(priority: number): Map<string, QueueItem> {
-    return this.#levels[3 - Math.min(3, Math.max(0, priority | 0))] as Map<string, QueueItem>;
-  }
-
-  #evictable(priority: number): QueueItem | undefined {
-    for (let lower = 0; lower < priority; lower++) {
-      for (const item of this.#level(lower).values()) {
-        if (!item.sending) {
-          return item;
-        }
-      }
-    }
-    return undefined;
-  }
-
-  #delete(item: QueueItem): void {
-    const level = this.#level(item.priority);
-    if (level.get(item.message.id) === item) {
-      level.delete(item.message.id);
+  #delete(item: QueueItem | null | undefined): void {
+    if (item && this.get(item.message.id) === item) {
+      this.#items.delete(item.message.id);
     }
   }
 
@@ -192,7 +175,7 @@ export class MessageQueueManager {
     try {
       callback();
     } catch (error) {
-      this.#env.log.error("a callback of a message failed", error);
+      this.#env.log.error("a callback failed", error);
     }
   }
 }

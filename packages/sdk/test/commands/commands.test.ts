@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { Commands } from "../../src/commands/commands.ts";
+import { type Commands, createCommands } from "../../src/commands/commands.ts";
 import type { CommandHandle, TaskProgress } from "../../src/commands/handle.ts";
 import { HttpClient } from "../../src/http/client.ts";
-import { Outbox } from "../../src/outbox/outbox.ts";
+import { createOutbox, type Outbox } from "../../src/outbox/outbox.ts";
 import { MessageQueueManager } from "../../src/outbox/queue.ts";
 import { type Message, MessagePriority, MessageType } from "../../src/types.ts";
 import { type FakeEnv, type FakeRequest, fakeEnv, json, never, problem } from "../support/fake-env.ts";
@@ -20,12 +20,12 @@ interface Fixture {
 function fixture(respond: (request: FakeRequest) => Response | Promise<Response> = accept): Fixture {
   const env = fakeEnv(respond);
   const http = new HttpClient("https://hub.test/", { env });
-  const outbox = new Outbox(env, http, new MessageQueueManager(100, env), {
+  const outbox = createOutbox(env, http, new MessageQueueManager(100, env), {
     clientId: "alice",
     messageQueueSize: 100,
   });
   outbox.setOnline(true);
-  const commands = new Commands(env, outbox);
+  const commands = createCommands(env, outbox);
   return {
     env,
     commands,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { HttpClient } from "../../src/http/client.ts";
-import { Acks } from "../../src/inbox/acks.ts";
+import { type Acks, createAcks } from "../../src/inbox/acks.ts";
 import type { Persistence } from "../../src/store/index.ts";
 import {
   broken,
@@ -15,7 +15,7 @@ import {
 function fixture(store?: Persistence): { env: FakeEnv; acks: Acks } {
   const env = fakeEnv(() => json({ success: true, applied: true }));
   const http = new HttpClient("https://hub.test/", { env });
-  return { env, acks: new Acks(env, http, { clientId: "alice", device: "phone", store }) };
+  return { env, acks: createAcks(env, http, { clientId: "alice", device: "phone", store }) };
 }
 
 function bodies(env: FakeEnv): Record<string, unknown>[] {

@@ -171,29 +171,41 @@ test("a reader is held back while a slow handler has its bound of messages waiti
   const env = fakeEnv();
   const dispatcher = new EventDispatcher({ highWaterMark: 2 });
   const gates: Gate[] = [];
-  const id = dispatcher.subscribe([DATA], () => {
+  const slow = (): Promise<void> => {
     const waits = gate();
     gates.push(waits);
     return waits.passed;
-  });
-  const deliver = (name: string): void => dispatcher.deliver(message(name), () => {});
+  };
+  const id = dispatcher.subscribe([DATA], slow);
+  const held: string[] = [];
+  const deliver = (name: string, type: MessageType = DATA): void => {
+    const room = dispatcher.deliver(message(name, { type }), () => {});
+    if (room) {
+      held.push(name);
+      void room.then(() => held.splice(held.indexOf(name), 1));
+    }
+  };
   deliver("running");
   deliver("first");
-  expect(dispatcher.room()).toBeUndefined();
+  expect(held).toEqual([]);
   deliver("second");
-  let held = true;
-  void dispatcher.room()?.then(() => {
-    held = false;
-  });
+  deliver("other", TEXT);
   await env.settle();
-  expect(held).toBe(true);
+  expect(held).toEqual(["second"]);
   gates[0]?.open();
   await env.settle();
-  expect(held).toBe(false);
-  deliver("third");
-  expect(dispatcher.room()).toBeInstanceOf(Promise);
+  expect(held).toEqual([]);
+  dispatcher.subscribe([DATA], slow, { id: "another" });
+  for (const name of ["third", "fourth", "fifth"]) {
+    deliver(name);
+  }
+  expect(held).toEqual(["third", "fourth", "fifth"]);
   dispatcher.unsubscribe(id);
-  expect(dispatcher.room()).toBeUndefined();
+  await env.settle();
+  expect(held).toEqual(["fifth"]);
+  dispatcher.unsubscribe("another");
+  await env.settle();
+  expect(held).toEqual([]);
 });
 
 test("a handler that fails is called again after each delay, before its later messages, and then given up", async () => {

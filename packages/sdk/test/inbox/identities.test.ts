@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { Identities, SETTLED_MIN } from "../../src/inbox/identities.ts";
+import { createIdentities, SETTLED_MIN } from "../../src/inbox/identities.ts";
 
 test("the newest 8,192 settled identities are known, and not more than twice as many", () => {
-  const identities = new Identities();
+  const identities = createIdentities();
   const count = 5 * SETTLED_MIN;
   for (let i = 0; i < count; i++) {
     expect(identities.meet(`m${i}`)).toBeUndefined();
@@ -15,7 +15,7 @@ test("the newest 8,192 settled identities are known, and not more than twice as 
 });
 
 test("what is not settled is known however much comes after it", () => {
-  const identities = new Identities();
+  const identities = createIdentities();
   identities.meet("open");
   for (let i = 0; i < 3 * SETTLED_MIN; i++) {
     identities.meet(`m${i}`);
@@ -27,7 +27,7 @@ test("what is not settled is known however much comes after it", () => {
 });
 
 test("what was forgotten is new", () => {
-  const identities = new Identities();
+  const identities = createIdentities();
   identities.meet("a");
   identities.forget("a");
   expect(identities.meet("a")).toBeUndefined();

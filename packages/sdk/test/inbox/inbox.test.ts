@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { HttpClient } from "../../src/http/client.ts";
-import { Acks } from "../../src/inbox/acks.ts";
+import { createAcks } from "../../src/inbox/acks.ts";
 import { EventDispatcher } from "../../src/inbox/dispatcher.ts";
-import { HANDLER_RETRY_DELAYS, Inbox } from "../../src/inbox/inbox.ts";
+import { createInbox, HANDLER_RETRY_DELAYS, type Inbox } from "../../src/inbox/inbox.ts";
 import { type Message, MessageType } from "../../src/types.ts";
 import { type FakeEnv, fakeEnv, json } from "../support/fake-env.ts";
 import { type Gate, gate, message } from "../support/messages.ts";
@@ -13,6 +13,8 @@ interface Fixture {
   env: FakeEnv;
   dispatcher: EventDispatcher;
   inbox: Inbox;
+  /** The newest cursor up to which all is settled. */
+  settledCursor(): string | undefined;
   receive(message: Message, cursor?: string): void | Promise<void>;
   /** The bodies of all acks. */
   acked(): Record<string, unknown>[];
@@ -21,12 +23,19 @@ interface Fixture {
 function fixture(observe?: (message: Message) => boolean): Fixture {
   const env = fakeEnv(() => json({ success: true, applied: true }));
   const dispatcher = new EventDispatcher({ env, retryDelays: HANDLER_RETRY_DELAYS, highWaterMark: 10 });
-  const acks = new Acks(env, new HttpClient("https://hub.test/", { env }), { clientId: "alice" });
-  const inbox = new Inbox(dispatcher, acks, "alice", observe);
+  const acks = createAcks(env, new HttpClient("https://hub.test/", { env }), { clientId: "alice" });
+  const { advance } = acks;
+  let settled: string | undefined;
+  acks.advance = (cursor, mailbox) => {
+    settled = cursor;
+    advance(cursor, mailbox);
+  };
+  const inbox = createInbox(dispatcher, acks, "alice", observe);
   return {
     env,
     dispatcher,
     inbox,
+    settledCursor: () => settled,
     receive: (given, cursor) => inbox.receive({ message: given, cursor, name: given.type }),
     acked: () => env.requests.map(({ body }) => JSON.parse(body ?? "")),
   };
@@ -85,16 +94,16 @@ test("the hub's own events come through each time, also when they say the same",
 });
 
 test("the mailbox is acknowledged once the handlers are through, from where reading began", async () => {
-  const { env, dispatcher, inbox, receive, acked } = fixture();
+  const { env, dispatcher, settledCursor, receive, acked } = fixture();
   const gates = gated(dispatcher, [DATA]);
   receive(hubEvent("connect", { cursor: "e-0", resumed: false }), "e-0");
   receive(mail("a"), "e-1");
   await env.advance(1000);
   expect(acked()).toEqual([]);
-  expect(inbox.settledCursor()).toBe("e-0");
+  expect(settledCursor()).toBe("e-0");
   gates.get("a")?.open();
   await env.advance(50);
-  expect(inbox.settledCursor()).toBe("e-1");
+  expect(settledCursor()).toBe("e-1");
   expect(acked()).toEqual([{ clientId: "alice", cursor: "e-1", from: "e-0", messages: [] }]);
 });
 
@@ -122,7 +131,7 @@ test("only the hub's connect event says where reading began", async () => {
 });
 
 test("the acknowledged cursor is that of the last event before the first one that is not settled, in the order of arrival", async () => {
-  const { env, dispatcher, inbox, receive } = fixture();
+  const { env, dispatcher, settledCursor, receive } = fixture();
   const gates = gated(dispatcher, [DATA]);
   dispatcher.subscribe([TEXT], () => {});
   const other = gated(dispatcher, [COMMAND]);
@@ -133,30 +142,30 @@ test("the acknowledged cursor is that of the last event before the first one tha
   receive(mail("command", { type: COMMAND }), "e-5");
   receive(mail("t2", { type: TEXT }), "e-6");
   receive(mail("live", { type: TEXT }));
-  expect(inbox.settledCursor()).toBe("e-1");
+  expect(settledCursor()).toBe("e-1");
   other.get("command")?.open();
   await env.settle();
-  expect(inbox.settledCursor()).toBe("e-1");
+  expect(settledCursor()).toBe("e-1");
   gates.get("slow")?.open();
   await env.settle();
-  expect(inbox.settledCursor()).toBe("e-3");
+  expect(settledCursor()).toBe("e-3");
   gates.get("c")?.open();
   await env.settle();
-  expect(inbox.settledCursor()).toBe("e-6");
+  expect(settledCursor()).toBe("e-6");
 });
 
 test("messages that settle out of order are all covered in the end, and memory holds the open ones only", async () => {
-  const { env, dispatcher, inbox, receive, acked } = fixture();
+  const { env, dispatcher, settledCursor, receive, acked } = fixture();
   const hung = gated(dispatcher, [DATA]);
   dispatcher.subscribe([TEXT], () => {});
   receive(mail("hung"), "e-0");
   for (let n = 1; n <= 100_000; n++) {
     receive(mail(`t${n}`, { type: TEXT }), `e-${n}`);
   }
-  expect(inbox.settledCursor()).toBeUndefined();
+  expect(settledCursor()).toBeUndefined();
   hung.get("hung")?.open();
   await env.advance(50);
-  expect(inbox.settledCursor()).toBe("e-100000");
+  expect(settledCursor()).toBe("e-100000");
   expect(acked()).toMatchObject([{ cursor: "e-100000" }]);
 });
 
@@ -205,7 +214,7 @@ test("a message that asks for an ack is named once it was handled, and again whe
 });
 
 test("a handler that fails is tried three more times, then the message counts as settled, but is not acknowledged by name", async () => {
-  const { env, dispatcher, inbox, receive, acked } = fixture();
+  const { env, dispatcher, settledCursor, receive, acked } = fixture();
   let calls = 0;
   let broken = true;
   dispatcher.subscribe([DATA], () => {
@@ -216,7 +225,7 @@ test("a handler that fails is tried three more times, then the message counts as
   });
   receive(mail("a", { requireAck: true }), "e-1");
   await env.advance(10_000);
-  expect([calls, inbox.settledCursor()]).toEqual([4, "e-1"]);
+  expect([calls, settledCursor()]).toEqual([4, "e-1"]);
   expect(acked()).toEqual([{ clientId: "alice", cursor: "e-1", messages: [] }]);
 
   broken = false;
@@ -244,15 +253,6 @@ test("what an observer took counts as handled", async () => {
   receive(mail("other", { requireAck: true }), "e-2");
   await env.advance(50);
   expect(acked().map(({ messages }) => messages)).toEqual([[{ source: "bob", id: "mine" }]]);
-});
-
-test("the end of the page sends the acks at once", async () => {
-  const { env, dispatcher, inbox, receive } = fixture();
-  dispatcher.subscribe([DATA], () => {});
-  receive(mail("a"), "e-1");
-  void inbox.flush(true);
-  await env.settle();
-  expect(env.requests).toMatchObject([{ path: "/api/acks", keepalive: true }]);
 });
 
 test("defect 16: after dispose nothing is acknowledged that was not handled, and no timer is left", async () => {

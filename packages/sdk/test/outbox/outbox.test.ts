@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { HubError } from "../../src/errors.ts";
 import { HttpClient } from "../../src/http/client.ts";
-import { Outbox } from "../../src/outbox/outbox.ts";
+import { createOutbox, type Outbox } from "../../src/outbox/outbox.ts";
 import { MessageQueueManager } from "../../src/outbox/queue.ts";
 import type { Persistence, StoredItem } from "../../src/store/index.ts";
 import { type Message, MessagePriority, MessageType, type SendOptions } from "../../src/types.ts";
@@ -33,7 +33,7 @@ function fixture(
   const env = fakeEnv(respond);
   const queue = new MessageQueueManager(size, env);
   const http = new HttpClient("https://hub.test/", { env });
-  const outbox = new Outbox(env, http, queue, { clientId: "alice", messageQueueSize: size, store });
+  const outbox = createOutbox(env, http, queue, { clientId: "alice", messageQueueSize: size, store });
   if (online) {
     outbox.setOnline(true);
   }
