@@ -113,6 +113,7 @@ fn cargo(what: &[&str]) -> Result<(), String> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--quiet", "--locked", "--profile", "dist"])
+        .args(["--target-dir", "target"])
         .args(what)
         .current_dir(root());
     pass(&mut cargo)
