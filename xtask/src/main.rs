@@ -24,7 +24,7 @@ Commands:
   run [-- <options>]  Build the hub (dev profile: quick to build, not for measuring) and start it at
                       http://127.0.0.1:8080 with its data under target/. Options go to `tidings serve`.
   test                Run everything that a change has to pass: formatting, lints, all Rust tests, licences and
-                      banned crates, the page in Chromium, and the checks of its JavaScript.
+                      banned crates, the SDK, the page in Chromium, and the checks of its JavaScript.
   soak [<rounds>]     Kill the store in the middle of its work so many times (2,000 unless told: some ten
                       minutes) and compare what is left with what was acknowledged; `test` does it a few times.
   sim [--seeds <n>] [--seed <first>]

@@ -1,4 +1,4 @@
-//! The parts of the test run that are JavaScript: its packages, its style, and the page in a browser.
+//! The parts of the test run that are JavaScript: its packages, its style, the SDK, and the page in a browser.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,18 +11,26 @@ const NODE_MAJOR_MIN: u32 = 20;
 /// What Biome looks at; its rules are in biome.json.
 const SOURCES: [&str; 3] = ["biome.json", "crates/hub/src/page", "e2e"];
 
-/// Installs exactly the packages of the lock file, after a look at that file.
+/// What has packages of its own.
+const PROJECTS: [&str; 2] = [PAGE, SDK];
+const PAGE: &str = "e2e";
+const SDK: &str = "packages/sdk";
+
+/// Installs exactly the packages of the lock files, after a look at those files.
 pub(crate) fn install() -> Result<Count, String> {
     node_is_new_enough()?;
-    lock_file_names_no_registry()?;
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund"])
-        .current_dir(folder());
-    step::quiet(npm).map(|_| Count::PASSED)
+    for project in PROJECTS {
+        lock_file_names_no_registry(project)?;
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(folder(project));
+        step::quiet(npm)?;
+    }
+    Ok(Count::PASSED)
 }
 
 pub(crate) fn biome() -> Result<Count, String> {
-    let mut biome = Command::new(folder().join("node_modules/.bin/biome"));
+    let mut biome = Command::new(folder(PAGE).join("node_modules/.bin/biome"));
     biome
         .args(["check", "--error-on-warnings"])
         .args(SOURCES)
@@ -37,17 +45,29 @@ pub(crate) fn end_to_end(chromium: &Path) -> Result<Count, String> {
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"])
         .env("TIDINGS_BIN", hub)
         .env("CHROMIUM", chromium)
-        .current_dir(folder());
+        .current_dir(folder(PAGE));
     suite(node, count_spec)
 }
 
-fn folder() -> PathBuf {
-    crate::root().join("e2e")
+/// Checks the types and the style of the SDK, runs its tests, builds it, and looks at what would be published.
+pub(crate) fn sdk(chromium: &Path) -> Result<Count, String> {
+    let hub = crate::binaries()?.join("tidings");
+    let mut npm = Command::new("npm");
+    npm.args(["test", "--silent"])
+        .env("TIDINGS_BIN", hub)
+        .env("CHROMIUM", chromium)
+        .env("NO_COLOR", "1")
+        .current_dir(folder(SDK));
+    suite(npm, count_vitest)
+}
+
+fn folder(project: &str) -> PathBuf {
+    crate::root().join(project)
 }
 
 fn node_is_new_enough() -> Result<(), String> {
     let needed =
-        format!("the tests of the page need Node.js {NODE_MAJOR_MIN} or newer with npm on PATH");
+        format!("the SDK and the page need Node.js {NODE_MAJOR_MIN} or newer with npm on PATH");
     let mut node = Command::new("node");
     node.arg("--version");
     let version = step::quiet(node).map_err(|reason| format!("{needed}: {reason}"))?;
@@ -64,14 +84,14 @@ fn node_is_new_enough() -> Result<(), String> {
 }
 
 /// Whoever installs chooses the registry; a lock file with addresses would choose it for them.
-fn lock_file_names_no_registry() -> Result<(), String> {
-    let path = folder().join("package-lock.json");
+fn lock_file_names_no_registry(project: &str) -> Result<(), String> {
+    let path = folder(project).join("package-lock.json");
     let lock = std::fs::read_to_string(&path)
         .map_err(|error| format!("read {}: {error}", path.display()))?;
     if lock.contains("\"resolved\"") {
         return Err(format!(
-            "{} names a registry: write it anew with `npm install --package-lock-only` in e2e/, where .npmrc leaves \
-             addresses out",
+            "{} names a registry: write it anew with `npm install --package-lock-only` in {project}/, where .npmrc \
+             leaves addresses out",
             path.display()
         ));
     }
@@ -89,6 +109,25 @@ fn count_spec(line: &str) -> Count {
             "fail" | "cancelled" => count.failed = number,
             "skipped" | "todo" => count.skipped = number,
             _ => {}
+        }
+    }
+    count
+}
+
+/// Counts the summary of vitest: `Tests  1 failed | 527 passed | 2 skipped | 1 todo (531)`.
+fn count_vitest(line: &str) -> Count {
+    let mut count = Count::default();
+    let Some(tests) = line.trim().strip_prefix("Tests ") else {
+        return count;
+    };
+    for part in tests.split('|') {
+        let mut words = part.split_whitespace();
+        let number = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        match words.next() {
+            Some("passed") => count.passed += number,
+            Some("failed") => count.failed += number,
+            Some(_) => count.skipped += number,
+            None => {}
         }
     }
     count
@@ -120,6 +159,21 @@ mod tests {
                 failed: 3,
                 skipped: 1
             }
+        );
+    }
+
+    #[test]
+    fn the_summary_of_vitest_counts_what_did_not_run_as_skipped() {
+        let line = "      Tests  1 failed | 527 passed | 2 skipped | 1 todo (531)";
+        let expected = Count {
+            passed: 527,
+            failed: 1,
+            skipped: 3,
+        };
+        assert_eq!(count_vitest(line), expected);
+        assert_eq!(
+            count_vitest(" Test Files  22 passed (22)"),
+            Count::default()
         );
     }
 }

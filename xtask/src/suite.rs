@@ -121,6 +121,7 @@ pub(crate) fn test() -> ExitCode {
         browser.clone().map(|_| Count::PASSED),
     ));
     if let (true, true, Ok(browser)) = (installed, built, browser) {
+        steps.push(Step::run("SDK", || node::sdk(&browser)));
         steps.push(Step::run("page in Chromium", || node::end_to_end(&browser)));
     }
     conclude(&steps, started.elapsed())
