@@ -27,8 +27,11 @@ export type RequestFault = "never arrives" | "answer lost" | "answer cut";
 
 /** Asked at each stream and after each fault, and at each request. Nothing: all goes well from then on. */
 export interface FaultPlan {
-  stream(): StreamFault | undefined;
+  /** `target` is that of the request, as `/sse?clientId=alice`. */
+  stream(target: string): StreamFault | undefined;
   request(): RequestFault | undefined;
+  /** The stream ended before this could happen to it. */
+  spared?(fault: StreamFault): void;
 }
 
 const CR = 13;
@@ -84,6 +87,7 @@ export class FaultProxy {
     });
     client.on("close", () => {
       this.#sockets.delete(client);
+      pair.closed();
       hub.destroy();
     });
     // An error is followed by `close`, which is what counts here.
@@ -100,7 +104,8 @@ class Pair {
   readonly #hub: Socket;
   readonly #plan: FaultPlan;
   readonly #note: (kind: StreamFaultKind | RequestFault) => void;
-  #stream = false;
+  /** Of a stream. */
+  #target: string | undefined;
   #fault: StreamFault | undefined;
   #request: RequestFault | undefined;
   #blackHole = false;
@@ -124,10 +129,10 @@ class Pair {
     if (this.#blackHole) {
       return;
     }
-    const head = bytes.subarray(0, 8).toString("latin1");
+    const head = bytes.toString("latin1", 0, 2048);
     if (head.startsWith("GET /sse")) {
-      this.#stream = true;
-      this.#fault = this.#plan.stream();
+      this.#target = head.split(" ", 2)[1] as string;
+      this.#fault = this.#plan.stream(this.#target);
     } else if (/^(POST|PUT|DELETE) /.test(head)) {
       this.#request = this.#plan.request();
     }
@@ -138,11 +143,18 @@ class Pair {
     }
   }
 
+  closed(): void {
+    if (this.#fault) {
+      this.#plan.spared?.(this.#fault);
+      this.#fault = undefined;
+    }
+  }
+
   /** Passes on what the hub says, until it or a fault ends it. */
   async relay(): Promise<void> {
     try {
       for await (const bytes of this.#hub) {
-        await (this.#stream ? this.#streamed(withCr(bytes, this.#last)) : this.#answered(bytes));
+        await (this.#target ? this.#streamed(withCr(bytes, this.#last)) : this.#answered(bytes));
         this.#last = bytes.at(-1);
       }
       this.#client.end();
@@ -200,9 +212,10 @@ class Pair {
   /** Lets a fault happen; returns whether the connection goes on. */
   async #survives(kind: StreamFaultKind): Promise<boolean> {
     this.#note(kind);
+    this.#fault = undefined;
     if (kind === "drip") {
       this.#dripping = DRIP_BYTES;
-      this.#fault = this.#plan.stream();
+      this.#fault = this.#plan.stream(this.#target as string);
       return true;
     }
     if (kind === "black hole") {
