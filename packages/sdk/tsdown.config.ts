@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: { index: "src/index.ts", store: "src/store/index.ts" },
+  entry: { index: "src/index.ts", store: "src/store/index.ts", testing: "src/testing/index.ts" },
   format: "esm",
   platform: "neutral",
   target: "es2022",

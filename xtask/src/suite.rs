@@ -114,6 +114,7 @@ pub(crate) fn test() -> ExitCode {
     steps.push(Step::ended("npm ci", npm_took, packages));
     if installed {
         steps.push(Step::run("Biome", node::biome));
+        steps.push(Step::run("SDK", node::sdk));
     }
     steps.push(Step::ended(
         "find Chromium",
@@ -121,7 +122,7 @@ pub(crate) fn test() -> ExitCode {
         browser.clone().map(|_| Count::PASSED),
     ));
     if let (true, true, Ok(browser)) = (installed, built, browser) {
-        steps.push(Step::run("SDK", || node::sdk(&browser)));
+        steps.push(Step::run("SDK with a hub", || node::sdk_with_hub(&browser)));
         steps.push(Step::run("page in Chromium", || node::end_to_end(&browser)));
     }
     conclude(&steps, started.elapsed())
