@@ -56,6 +56,11 @@ export function transient(code: ErrorCode, message?: string, detail?: HubErrorDe
   return new HubError(code, message, { ...detail, retryable: true });
 }
 
+/** The platforms have no common error for what fails on the way, so none is told from another. */
+export function broken(cause: unknown): never {
+  throw transient("network", "the connection failed", { cause });
+}
+
 /** Whatever was thrown, as a `HubError`. */
 export function toHubError(thrown: unknown, code: ErrorCode): HubError {
   return thrown instanceof HubError

@@ -4,7 +4,7 @@ import { type Connection, createConnection } from "./connection/connection.ts";
 import type { Emitter, SdkEvents } from "./emitter.ts";
 import type { Env } from "./env.ts";
 import type { HubError } from "./errors.ts";
-import { HttpClient } from "./http/client.ts";
+import { createApi } from "./http/api.ts";
 import type { Credentials } from "./http/credentials.ts";
 import { createAcks } from "./inbox/acks.ts";
 import { EventDispatcher } from "./inbox/dispatcher.ts";
@@ -42,22 +42,22 @@ export interface Parts {
 export function compose(base: Base): Parts {
   const { env, settings, credentials, emitter } = base;
   const { apiUrl, clientId, connectionTimeout, messageQueueSize, store } = settings;
-  const http = new HttpClient(apiUrl.href, { env, credentials, timeout: connectionTimeout });
+  const api = createApi(env, credentials, apiUrl.href, connectionTimeout);
   const queue = new MessageQueueManager(messageQueueSize, env);
-  const outbox = createOutbox(env, http, queue, settings);
+  const outbox = createOutbox(env, api, queue, settings);
   const commands = createCommands(env, outbox);
   const dispatcher = new EventDispatcher({
     env,
     retryDelays: HANDLER_RETRY_DELAYS,
     onError: (error) => emitter.emit("error", error),
   });
-  const acks = createAcks(env, http, settings);
+  const acks = createAcks(env, api, settings);
   const inbox = createInbox(dispatcher, acks, clientId, (message) => {
     announce(emitter, message);
     return commands.receive(message);
   });
   const connection = createConnection({ ...base, sink: inbox });
-  const changeTopic = createTopics(connection, http, emitter);
+  const changeTopic = createTopics(connection, api, emitter);
   const ended = new AbortController();
 
   queue.onFailure = (error, message) => {

@@ -1,7 +1,7 @@
 import type { Connection } from "./connection/connection.ts";
 import type { Emitter, SdkEvents } from "./emitter.ts";
 import type { HubError } from "./errors.ts";
-import type { HttpClient } from "./http/client.ts";
+import type { Api } from "./http/api.ts";
 import type { CallOptions } from "./types.ts";
 
 /**
@@ -14,11 +14,7 @@ export type ChangeTopic = (topic: string, wanted: boolean, options?: CallOptions
  * The hub forgets subscriptions with each connection, and each request for a stream names them all. What changes
  * meanwhile is told to the live connection; where that fails, a new stream brings both into line.
  */
-export function createTopics(
-  connection: Connection,
-  http: HttpClient,
-  emitter: Emitter<SdkEvents>,
-): ChangeTopic {
+export function createTopics(connection: Connection, api: Api, emitter: Emitter<SdkEvents>): ChangeTopic {
   const { topics } = connection;
   const change: ChangeTopic = async (topic, wanted, options) => {
     const { detail, requested, state } = connection;
@@ -29,7 +25,7 @@ export function createTopics(
     const name = topic.split("/").map(encodeURIComponent).join("/");
     const path = `api/connections/${detail?.connectionId}/topics/${name}`;
     try {
-      await (wanted ? http.put(path, undefined, options) : http.delete(path, options));
+      await api(wanted ? "PUT" : "DELETE", path, options);
       requested[wanted ? "add" : "delete"](topic);
     } catch (error) {
       const { retryable, status } = error as HubError;

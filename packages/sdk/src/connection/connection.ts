@@ -1,7 +1,7 @@
 import type { Settings } from "../config.ts";
 import type { Emitter, SdkEvents } from "../emitter.ts";
 import type { Env, PageEvent } from "../env.ts";
-import { type ErrorCode, HubError, toHubError, transient } from "../errors.ts";
+import { broken, type ErrorCode, HubError, toHubError, transient } from "../errors.ts";
 import type { Credentials } from "../http/credentials.ts";
 import { spread } from "../http/retry.ts";
 import { type CallOptions, type ConnectDetail, ConnectionState, type Message } from "../types.ts";
@@ -9,7 +9,7 @@ import { deferred, wait } from "../wait.ts";
 import { createDecoder, type Decoded, type Decoder } from "./decoder.ts";
 import { createLiveness } from "./liveness.ts";
 import type { Sink } from "./sink.ts";
-import { broken, openStream, streamUrl } from "./stream.ts";
+import { openStream, streamUrl } from "./stream.ts";
 
 export interface ConnectionParts {
   env: Env;

@@ -1,7 +1,7 @@
 import type { Settings } from "../config.ts";
 import type { Env } from "../env.ts";
-import { HubError, transient } from "../errors.ts";
-import { HttpError } from "../http/client.ts";
+import { broken, HubError, transient } from "../errors.ts";
+import { HttpError } from "../http/api.ts";
 import { retryAfter } from "../http/retry.ts";
 
 /** The address of a stream, with all that the hub has to know for it. */
@@ -66,9 +66,4 @@ export async function openStream(
     body?.cancel().catch(() => {});
     throw error;
   }
-}
-
-/** The platforms have no common error for this, so none is told from another. */
-export function broken(cause: unknown): never {
-  throw transient("network", "the connection failed", { cause });
 }

@@ -1,7 +1,7 @@
 import type { Settings } from "../config.ts";
 import type { Env } from "../env.ts";
 import { toHubError } from "../errors.ts";
-import type { HttpClient } from "../http/client.ts";
+import type { Api } from "../http/api.ts";
 import { retryDelay } from "../http/retry.ts";
 
 /** Acks are collected for so long, or until there are so many. */
@@ -39,7 +39,7 @@ export interface Acks {
 
 export function createAcks(
   env: Env,
-  http: HttpClient,
+  api: Api,
   { clientId, device, store }: Pick<Settings, "clientId" | "device" | "store">,
 ): Acks {
   /** The newest settled cursor, while it is not persisted. */
@@ -99,7 +99,8 @@ export function createAcks(
     let settled = messages;
     try {
       const from = cursor && acks.from;
-      await http.post("api/acks", { clientId, device, cursor, from, messages }, { keepalive });
+      const text = JSON.stringify({ clientId, device, cursor, from, messages });
+      await api("POST", "api/acks", { text, keepalive });
     } catch (thrown) {
       const error = toHubError(thrown, "network");
       env.log.warn("acks failed", error);

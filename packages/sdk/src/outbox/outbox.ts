@@ -1,7 +1,7 @@
 import type { Settings } from "../config.ts";
 import type { Env } from "../env.ts";
-import { HubError, toHubError } from "../errors.ts";
-import type { HttpClient } from "../http/client.ts";
+import { HubError, toHubError, transient } from "../errors.ts";
+import type { Api } from "../http/api.ts";
 import { retryDelay } from "../http/retry.ts";
 import type { Persistence, StoredItem } from "../store/index.ts";
 import { type Message, MessagePriority, MessageType, type SendOptions } from "../types.ts";
@@ -58,7 +58,7 @@ export interface Outbox {
 
 export function createOutbox(
   env: Env,
-  http: HttpClient,
+  api: Api,
   queue: MessageQueueManager,
   { clientId, messageQueueSize, store }: Pick<Settings, "clientId" | "messageQueueSize" | "store">,
 ): Outbox {
@@ -160,10 +160,10 @@ export function createOutbox(
     const path = `api/${isCommand(first) ? "commands" : "messages"}${resend ? "?resend=1" : ""}`;
     const text = batch[1] ? `[${batch.map(({ body }) => body)}]` : first.body;
     try {
-      const { data } = await http.post(path, undefined, { text, signal: ended.signal });
+      const { data } = await api("POST", path, { text, signal: ended.signal });
       const answers = batch[1] ? data?.results : [data];
       if (!data?.success || answers?.length !== batch.length) {
-        throw new HubError("invalid_response", "not the answer of a hub", { retryable: true });
+        throw transient("invalid_response", "not the answer of a hub");
       }
       for (const [i, item] of batch.entries()) {
         if (isWaiting(item)) {

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { type Commands, createCommands } from "../../src/commands/commands.ts";
 import type { CommandHandle, TaskProgress } from "../../src/commands/handle.ts";
-import { HttpClient } from "../../src/http/client.ts";
+import { createApi } from "../../src/http/api.ts";
+import { createCredentials } from "../../src/http/credentials.ts";
 import { createOutbox, type Outbox } from "../../src/outbox/outbox.ts";
 import { MessageQueueManager } from "../../src/outbox/queue.ts";
 import { type Message, MessagePriority, MessageType } from "../../src/types.ts";
@@ -19,8 +20,8 @@ interface Fixture {
 
 function fixture(respond: (request: FakeRequest) => Response | Promise<Response> = accept): Fixture {
   const env = fakeEnv(respond);
-  const http = new HttpClient("https://hub.test/", { env });
-  const outbox = createOutbox(env, http, new MessageQueueManager(100, env), {
+  const api = createApi(env, createCredentials(), "https://hub.test/", 10_000);
+  const outbox = createOutbox(env, api, new MessageQueueManager(100, env), {
     clientId: "alice",
     messageQueueSize: 100,
   });

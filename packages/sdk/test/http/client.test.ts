@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { HttpClient, HttpError } from "../../src/http/client.ts";
+import { HttpError } from "../../src/http/api.ts";
+import { HttpClient } from "../../src/http/client.ts";
 import { createCredentials } from "../../src/http/credentials.ts";
 import { CommandAction, type CommandMessage, MessagePriority, MessageType } from "../../src/types.ts";
 import { broken, fakeEnv, json, never, problem } from "../support/fake-env.ts";

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { HttpClient } from "../../src/http/client.ts";
+import { createApi } from "../../src/http/api.ts";
+import { createCredentials } from "../../src/http/credentials.ts";
 import { type Acks, createAcks } from "../../src/inbox/acks.ts";
 import type { Persistence } from "../../src/store/index.ts";
 import {
@@ -14,8 +15,8 @@ import {
 
 function fixture(store?: Persistence): { env: FakeEnv; acks: Acks } {
   const env = fakeEnv(() => json({ success: true, applied: true }));
-  const http = new HttpClient("https://hub.test/", { env });
-  return { env, acks: createAcks(env, http, { clientId: "alice", device: "phone", store }) };
+  const api = createApi(env, createCredentials(), "https://hub.test/", 10_000);
+  return { env, acks: createAcks(env, api, { clientId: "alice", device: "phone", store }) };
 }
 
 function bodies(env: FakeEnv): Record<string, unknown>[] {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { HttpClient } from "../../src/http/client.ts";
+import { createApi } from "../../src/http/api.ts";
+import { createCredentials } from "../../src/http/credentials.ts";
 import { createAcks } from "../../src/inbox/acks.ts";
 import { EventDispatcher } from "../../src/inbox/dispatcher.ts";
 import { createInbox, HANDLER_RETRY_DELAYS, type Inbox } from "../../src/inbox/inbox.ts";
@@ -23,7 +24,9 @@ interface Fixture {
 function fixture(observe?: (message: Message) => boolean): Fixture {
   const env = fakeEnv(() => json({ success: true, applied: true }));
   const dispatcher = new EventDispatcher({ env, retryDelays: HANDLER_RETRY_DELAYS, highWaterMark: 10 });
-  const acks = createAcks(env, new HttpClient("https://hub.test/", { env }), { clientId: "alice" });
+  const acks = createAcks(env, createApi(env, createCredentials(), "https://hub.test/", 10_000), {
+    clientId: "alice",
+  });
   const { advance } = acks;
   let settled: string | undefined;
   acks.advance = (cursor, mailbox) => {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { HubError } from "../../src/errors.ts";
-import { HttpClient } from "../../src/http/client.ts";
+import { createApi } from "../../src/http/api.ts";
+import { createCredentials } from "../../src/http/credentials.ts";
 import { createOutbox, type Outbox } from "../../src/outbox/outbox.ts";
 import { MessageQueueManager } from "../../src/outbox/queue.ts";
 import type { Persistence, StoredItem } from "../../src/store/index.ts";
@@ -32,8 +33,8 @@ function fixture(
   const { size = 100, online = true, store, respond = accept } = options;
   const env = fakeEnv(respond);
   const queue = new MessageQueueManager(size, env);
-  const http = new HttpClient("https://hub.test/", { env });
-  const outbox = createOutbox(env, http, queue, { clientId: "alice", messageQueueSize: size, store });
+  const api = createApi(env, createCredentials(), "https://hub.test/", 10_000);
+  const outbox = createOutbox(env, api, queue, { clientId: "alice", messageQueueSize: size, store });
   if (online) {
     outbox.setOnline(true);
   }
