@@ -10,9 +10,10 @@ import { createAcks } from "./inbox/acks.ts";
 import { EventDispatcher } from "./inbox/dispatcher.ts";
 import { createInbox, HANDLER_RETRY_DELAYS, HUB, type Inbox } from "./inbox/inbox.ts";
 import { createOutbox, type Outbox } from "./outbox/outbox.ts";
-import { MessageQueueManager } from "./outbox/queue.ts";
+import { Queue } from "./outbox/queue.ts";
 import { type ChangeTopic, createTopics } from "./topics.ts";
 import { type Message, MessageType, type ProgressMessage, type ReceiptMessage } from "./types.ts";
+import { hush } from "./wait.ts";
 
 /** What outlives a dispose: only what has neither timers nor listeners nor sockets. */
 export interface Base {
@@ -25,7 +26,7 @@ export interface Base {
 /** The parts of one life of an SDK. */
 export interface Parts {
   connection: Connection;
-  queue: MessageQueueManager;
+  queue: Queue;
   outbox: Outbox;
   dispatcher: EventDispatcher;
   inbox: Inbox;
@@ -43,7 +44,7 @@ export function compose(base: Base): Parts {
   const { env, settings, credentials, emitter } = base;
   const { apiUrl, clientId, connectionTimeout, messageQueueSize, store } = settings;
   const api = createApi(env, credentials, apiUrl.href, connectionTimeout);
-  const queue = new MessageQueueManager(messageQueueSize, env);
+  const queue = new Queue(messageQueueSize, env);
   const outbox = createOutbox(env, api, queue, settings);
   const commands = createCommands(env, outbox);
   const dispatcher = new EventDispatcher({
@@ -95,7 +96,7 @@ export function compose(base: Base): Parts {
             outbox.restore(kept.outbox);
           }
         })
-        .catch((error) => env.log.warn("the store failed", error));
+        .catch(() => {});
       return loading;
     },
     dispose() {
@@ -107,7 +108,7 @@ export function compose(base: Base): Parts {
       for (const end of unlisten) {
         end();
       }
-      store?.close().catch((error) => env.log.warn("the store failed", error));
+      hush(env, store?.close());
       emitter.clear();
     },
   };

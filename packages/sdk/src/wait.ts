@@ -41,6 +41,11 @@ export async function wait<T>(env: Env, promise: Promise<T>, options: CallOption
   }
 }
 
+/** For what nobody waits for. */
+export function hush(env: Env, promise: Promise<unknown> | undefined): void {
+  promise?.catch((error) => env.log.warn("it failed in the background", error));
+}
+
 /** Resolves after so many milliseconds, or when the signal aborts. */
 export async function pause(env: Env, timeout: number, signal?: AbortSignal): Promise<void> {
   await wait(env, new Promise(() => {}), { signal, timeout }).catch(() => {});

@@ -10,7 +10,7 @@ import {
   MessageType,
   type SendOptions,
 } from "../types.ts";
-import { type Deferred, deferred, wait } from "../wait.ts";
+import { type Deferred, deferred, hush, wait } from "../wait.ts";
 import { type CommandHandle, createSteps, type Steps } from "./handle.ts";
 
 export interface TaskOptions extends CallOptions {
@@ -123,7 +123,7 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
       if (task) {
         settle(running, task);
       } else {
-        fail(running, new HubError("not_found", "the hub knows no such task"));
+        fail(running, new HubError("not_found"));
       }
     }
   };
@@ -153,7 +153,7 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
       if (type === MessageType.SYSTEM && source === HUB && payload?.event === "gap") {
         // What it lost may have been the end of a task.
         const tasks = [...all.values()].filter(({ target }) => !target);
-        sync(tasks).catch((error) => env.log.warn("tasks are not known", error));
+        hush(env, sync(tasks));
       }
       const { commandId, taskId, event, status, result, error } = payload ?? {};
       const running = find(commandId) ?? find(taskId);
@@ -173,13 +173,13 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
             : { taskId, status: `${event}`.slice("task_".length), result, error },
         );
       } else if (status === "expired") {
-        fail(running, new HubError(status, "the client did not take the command"));
+        fail(running, new HubError(status));
       }
       return true;
     },
     dispose() {
       for (const running of all.values()) {
-        fail(running, new HubError("disposed", "disposed"));
+        fail(running, new HubError("disposed"));
       }
     },
   };
@@ -195,7 +195,7 @@ function settle(running: Running, { taskId, status, result, error = {} }: Partia
   if (status === "completed") {
     running.outcome.resolve(result);
   } else if (status === "failed" || status === "cancelled") {
-    const { code = `task_${status}`, message = `the task was ${status}` } = error;
+    const { code = `task_${status}`, message } = error;
     fail(running, new HubError(code, message));
   }
 }

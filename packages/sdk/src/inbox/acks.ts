@@ -3,6 +3,7 @@ import type { Env } from "../env.ts";
 import { toHubError } from "../errors.ts";
 import type { Api } from "../http/api.ts";
 import { retryDelay } from "../http/retry.ts";
+import { hush } from "../wait.ts";
 
 /** Acks are collected for so long, or until there are so many. */
 const BATCH_MS = 50;
@@ -75,7 +76,7 @@ export function createAcks(
     timer = undefined;
     count = 0;
     if (unstored) {
-      store?.setCursor(unstored).catch((error) => env.log.warn("the store failed", error));
+      hush(env, store?.setCursor(unstored));
       unstored = undefined;
     }
     const flight = send(keepalive);

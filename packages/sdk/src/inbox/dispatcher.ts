@@ -1,7 +1,7 @@
 import { type Env, environment } from "../env.ts";
 import { HubError } from "../errors.ts";
 import type { EventHandlerMap, Message, MessageHandler, MessageType, SubscribeOptions } from "../types.ts";
-import { type Deferred, deferred, pause } from "../wait.ts";
+import { type Deferred, deferred, hush, pause } from "../wait.ts";
 
 const HISTORY_MAX = 50;
 
@@ -39,7 +39,6 @@ interface Subscription {
   busy?: Deferred<void>;
   /** Aborted when it is called no more. */
   ended: AbortController;
-  unlisten(): void;
 }
 
 export interface DispatcherStats {
@@ -73,12 +72,9 @@ export class EventDispatcher {
     const { id = `subscription-${++this.#named}`, priority = 0, once, signal } = options;
     this.unsubscribe(id);
     if (!signal?.aborted) {
-      const end = (): boolean => this.unsubscribe(id);
-      const unlisten = (): void => signal?.removeEventListener("abort", end);
-      signal?.addEventListener("abort", end);
-      const types = [...messageTypes];
       const ended = new AbortController();
-      const subscription = { id, types, handler, priority, once, queue: [], ended, unlisten };
+      signal?.addEventListener("abort", () => this.unsubscribe(id), { signal: ended.signal });
+      const subscription = { id, types: [...messageTypes], handler, priority, once, queue: [], ended };
       // The difference of two default handlers is no number, and their order does not matter.
       this.#subscriptions = [...this.#subscriptions, subscription].sort(
         (a, b) => b.priority - a.priority || 0,
@@ -135,7 +131,7 @@ export class EventDispatcher {
       this.#history.shift();
     }
     const delivery: Delivery = { message, handlers: 0, open: 1, failed: false, settled };
-    let room: Promise<void> | undefined;
+    let room: Promise<unknown> | undefined;
     for (const subscription of this.#subscriptions) {
       const { types, once, ended, queue, busy } = subscription;
       if (types.includes(message.type) && !ended.signal.aborted && (!once || this.#retire(subscription))) {
@@ -144,13 +140,12 @@ export class EventDispatcher {
         if (!busy) {
           this.#run(subscription, delivery);
         } else if (queue.push(delivery) >= highWaterMark) {
-          const others = room;
-          room = others ? busy.promise.then(() => others) : busy.promise;
+          room = Promise.all([room, busy.promise]);
         }
       }
     }
     close(delivery);
-    return room;
+    return room as Promise<void> | undefined;
   }
 
   /** The newest messages, the oldest of them first. */
@@ -177,7 +172,6 @@ export class EventDispatcher {
   /** It gets no further message; those it has it keeps. `false` when that was so before. */
   #retire(subscription: Subscription): boolean {
     const before = this.#subscriptions;
-    subscription.unlisten();
     this.#subscriptions = before.filter((other) => other !== subscription);
     return before.length > this.#subscriptions.length;
   }
@@ -217,15 +211,16 @@ export class EventDispatcher {
           delivery.failed = true;
           const error = new HubError("handler_failed", `a handler of ${message.type} failed`, { cause });
           this.#env.log.error(error.message, cause);
-          await Promise.resolve(message)
-            .then(() => onError?.(error, message))
-            .catch(() => {});
+          hush(this.#env, (async () => onError?.(error, message))());
           break;
         }
         result = Promise.resolve(message).then(handler);
       }
     }
     subscription.busy = undefined;
+    if (subscription.once) {
+      ended.abort();
+    }
     close(delivery);
     while (!subscription.busy && queue[0]) {
       this.#run(subscription, queue.shift() as Delivery);

@@ -3,10 +3,10 @@ import type { Env } from "../env.ts";
 import { HubError, toHubError, transient } from "../errors.ts";
 import type { Api } from "../http/api.ts";
 import { retryDelay } from "../http/retry.ts";
-import type { Persistence, StoredItem } from "../store/index.ts";
+import type { StoredItem } from "../store/index.ts";
 import { type Message, MessagePriority, MessageType, type SendOptions } from "../types.ts";
-import { deferred, pause, wait } from "../wait.ts";
-import type { MessageQueueManager, QueueItem } from "./queue.ts";
+import { deferred, hush, pause, wait } from "../wait.ts";
+import type { Queue, QueueItem } from "./queue.ts";
 
 /** While connected the queue empties as fast as the hub answers, so a burst may be longer than what is kept offline. */
 const CONNECTED_FACTOR = 10;
@@ -59,7 +59,7 @@ export interface Outbox {
 export function createOutbox(
   env: Env,
   api: Api,
-  queue: MessageQueueManager,
+  queue: Queue,
   { clientId, messageQueueSize, store }: Pick<Settings, "clientId" | "messageQueueSize" | "store">,
 ): Outbox {
   const ended = new AbortController();
@@ -70,12 +70,6 @@ export function createOutbox(
   let nap: AbortController | undefined;
   let held = false;
   let newest = 0;
-
-  const persist = (call: (store: Persistence) => Promise<void>): void => {
-    if (store) {
-      call(store).catch((error) => env.log.warn("the store failed", error));
-    }
-  };
 
   const isWaiting = (item: QueueItem): boolean => queue.get(item.message.id) === item;
 
@@ -93,12 +87,8 @@ export function createOutbox(
       priority,
     };
     newest = Math.max(newest + 1, env.now());
-    try {
-      const body = JSON.stringify(message);
-      return { message, body, priority, callback, enqueuedAt: newest, retryCount: 0, done: deferred() };
-    } catch (cause) {
-      throw new HubError("invalid_json", "the message is not JSON", { cause });
-    }
+    const body = JSON.stringify(message);
+    return { message, body, priority, callback, enqueuedAt: newest, retryCount: 0, done: deferred() };
   };
 
   /** The outcome of an item; then it leaves the store. */
@@ -107,7 +97,7 @@ export function createOutbox(
       return await done?.promise;
     } finally {
       if (!ended.signal.aborted) {
-        persist((store) => store.remove(message.id));
+        hush(env, store?.remove(message.id));
       }
     }
   };
@@ -163,7 +153,7 @@ export function createOutbox(
       const { data } = await api("POST", path, { text, signal: ended.signal });
       const answers = batch[1] ? data?.results : [data];
       if (!data?.success || answers?.length !== batch.length) {
-        throw transient("invalid_response", "not the answer of a hub");
+        throw transient("invalid_response");
       }
       for (const [i, item] of batch.entries()) {
         if (isWaiting(item)) {
@@ -180,11 +170,10 @@ export function createOutbox(
     // Other credentials may come, and the messages are not what was refused.
     const again = error.retryable || error.status === 401;
     const internal = error.code === "internal";
-    const culprit = batch[+(/^\[(\d+)\]/.exec(error.field ?? "")?.[1] ?? Number.NaN)];
     for (const item of batch.filter(isWaiting)) {
       if (batch[1] && (!again || internal)) {
-        // The hub refuses a batch for one of its messages: that one goes by itself, or all do if it was not named.
-        item.alone ||= !culprit || culprit === item;
+        // The hub refuses a batch for one of its messages, so each goes by itself.
+        item.alone = true;
       } else if (!again || (!queue.incrementRetry(item) && internal)) {
         // A defect of the hub that one message meets each time must not hold up the others for ever.
         queue.handleFailure(item, error);
@@ -197,7 +186,7 @@ export function createOutbox(
     idempotencyWindow: 600_000,
     send(message, options) {
       const sent = outbox.publish(message, options).then(() => {});
-      sent.catch((error) => env.log.warn("not sent", error));
+      hush(env, sent);
       return sent;
     },
     async publish(message, options = {}) {
@@ -207,11 +196,11 @@ export function createOutbox(
       const { body = "", priority, enqueuedAt } = item;
       const { id } = item.message;
       if (queue.get(id)) {
-        throw new HubError("id_conflict", "this id waits already", { field: "id" });
+        throw new HubError("id_conflict", undefined, { field: "id" });
       }
-      persist((store) => store.put({ id, body, priority, enqueuedAt }));
+      hush(env, store?.put({ id, body, priority, enqueuedAt }));
       if (!queue.insert(item)) {
-        queue.handleFailure(item, new HubError("queue_full", "the queue is full"));
+        queue.handleFailure(item, new HubError("queue_full"));
       }
       void drain();
       try {
@@ -230,7 +219,7 @@ export function createOutbox(
           newest = Math.max(newest, rest.enqueuedAt);
           // It may have been sent before: that counts as an attempt.
           const item = { ...rest, message: JSON.parse(body), body, retryCount: 1, done: deferred() };
-          outcome(item).catch((error) => env.log.warn("not sent", error));
+          hush(env, outcome(item));
           return item;
         }),
       );
@@ -245,7 +234,7 @@ export function createOutbox(
       void drain();
     },
     dispose() {
-      const error = new HubError("disposed", "disposed");
+      const error = new HubError("disposed");
       ended.abort(error);
       nap?.abort();
       online = false;

@@ -28,17 +28,12 @@ export interface QueueStats {
   queueSize: number;
 }
 
-/**
- * Messages that wait to be accepted by the hub: the highest priority first, within a priority the oldest.
- *
- * A message leaves the queue when it was accepted, refused, evicted or removed, and its callback hears of it once.
- * A full queue takes a message only in place of one with a lower priority: the oldest of the lowest.
- */
-export class MessageQueueManager {
+/** What the outbox needs of a queue. */
+export class Queue {
   maxSize: number;
   /** Hears of every message that failed, whether or not it had a callback. */
   onFailure?: (error: Error, message: Message) => void;
-  readonly #env: Env;
+  protected readonly env: Env;
   /** In the order of arrival. */
   #items = new Map<string, QueueItem>();
   readonly #stats: QueueStats = {
@@ -51,19 +46,10 @@ export class MessageQueueManager {
 
   constructor(maxSize = 100, env: Env = environment()) {
     this.maxSize = maxSize;
-    this.#env = env;
+    this.env = env;
   }
 
   /** `false` when the queue is full of messages that are not less urgent, or has one with this id. */
-  enqueue(
-    message: Message,
-    options: { priority?: MessagePriority; callback?: MessageCallback } = {},
-  ): boolean {
-    const { priority = message.priority ?? MessagePriority.NORMAL, callback } = options;
-    return this.insert({ message, priority, callback, enqueuedAt: this.#env.now(), retryCount: 0 });
-  }
-
-  /** As `enqueue`, for an item that was made elsewhere. */
   insert(item: QueueItem): boolean {
     const { message, priority } = item;
     const full = this.size() >= this.maxSize;
@@ -76,7 +62,7 @@ export class MessageQueueManager {
     this.#items.set(message.id, item);
     this.#stats.totalEnqueued++;
     if (victim) {
-      this.handleFailure(victim, new HubError("evicted", "a more urgent message took its place"));
+      this.handleFailure(victim, new HubError("evicted"));
     }
     return true;
   }
@@ -86,37 +72,12 @@ export class MessageQueueManager {
     this.#items = new Map([...items.map((item) => [item.message.id, item] as const), ...this.#items]);
   }
 
-  dequeue(): QueueItem | null {
-    const item = this.peek();
-    this.#delete(item);
-    return item;
-  }
-
-  peek(): QueueItem | null {
-    return this.getProcessableItems()[0] ?? null;
-  }
-
   size(): number {
     return this.#items.size;
   }
 
-  isEmpty(): boolean {
-    return !this.size();
-  }
-
-  clear(): void {
-    for (const id of [...this.#items.keys()]) {
-      this.remove(id);
-    }
-  }
-
   getStats(): QueueStats {
     return { ...this.#stats, queueSize: this.size() };
-  }
-
-  /** The wait before repeat number `retryCount` + 1: 1, 2, 5, 10, then always 30 s. */
-  getRetryDelay(retryCount: number): number {
-    return retryDelay(this.#env, retryCount + 1);
   }
 
   /** Counts a repeat; `false` once there were as many as there are delays. */
@@ -127,11 +88,10 @@ export class MessageQueueManager {
 
   /** It failed for good. */
   handleFailure(item: QueueItem, error: Error): void {
-    const { message, callback = {}, done } = item;
+    const { message, callback = {} } = item;
     const { onError, onTimeout } = callback;
     this.#stats.totalFailed++;
-    this.#delete(item);
-    done?.reject(error);
+    this.drop(item, error);
     const late = onTimeout && (error as HubError).code === "timeout";
     this.#tell(() => (late ? onTimeout(message) : onError?.(error, message)));
     this.#tell(() => this.onFailure?.(error, message));
@@ -139,8 +99,8 @@ export class MessageQueueManager {
 
   handleSuccess(item: QueueItem, answer?: unknown): void {
     this.#stats.totalProcessed++;
-    this.#delete(item);
     item.done?.resolve(answer);
+    this.drop(item);
     this.#tell(() => item.callback?.onSuccess?.(item.message));
   }
 
@@ -149,15 +109,16 @@ export class MessageQueueManager {
     return this.#sorted(-1).filter((item) => !item.sending);
   }
 
-  remove(messageId: string): boolean {
-    const item = this.get(messageId);
-    this.#delete(item);
-    item?.done?.reject(new HubError("aborted", "it was removed from the queue"));
-    return !!item;
-  }
-
   get(messageId: string): QueueItem | undefined {
     return this.#items.get(messageId);
+  }
+
+  /** Takes it out; whoever waits for it, still, gets the error. */
+  protected drop(item: QueueItem, error?: Error): void {
+    item.done?.reject(error);
+    if (this.get(item.message.id) === item) {
+      this.#items.delete(item.message.id);
+    }
   }
 
   /** By priority, ascending or descending; the order of arrival stays within one. */
@@ -165,17 +126,63 @@ export class MessageQueueManager {
     return [...this.#items.values()].sort((a, b) => direction * (a.priority - b.priority));
   }
 
-  #delete(item: QueueItem | null | undefined): void {
-    if (item && this.get(item.message.id) === item) {
-      this.#items.delete(item.message.id);
-    }
-  }
-
   #tell(callback: () => void): void {
     try {
       callback();
     } catch (error) {
-      this.#env.log.error("a callback failed", error);
+      this.env.log.error("a callback failed", error);
     }
+  }
+}
+
+/**
+ * Messages that wait to be accepted by the hub: the highest priority first, within a priority the oldest.
+ *
+ * A message leaves the queue when it was accepted, refused, evicted or removed, and its callback hears of it once.
+ * A full queue takes a message only in place of one with a lower priority: the oldest of the lowest.
+ */
+export class MessageQueueManager extends Queue {
+  /** `false` when the queue is full of messages that are not less urgent, or has one with this id. */
+  enqueue(
+    message: Message,
+    options: { priority?: MessagePriority; callback?: MessageCallback } = {},
+  ): boolean {
+    const { priority = message.priority ?? MessagePriority.NORMAL, callback } = options;
+    return this.insert({ message, priority, callback, enqueuedAt: this.env.now(), retryCount: 0 });
+  }
+
+  dequeue(): QueueItem | null {
+    const item = this.peek();
+    if (item) {
+      this.drop(item);
+    }
+    return item;
+  }
+
+  peek(): QueueItem | null {
+    return this.getProcessableItems()[0] ?? null;
+  }
+
+  isEmpty(): boolean {
+    return !this.size();
+  }
+
+  clear(): void {
+    for (const { message } of this.getProcessableItems()) {
+      this.remove(message.id);
+    }
+  }
+
+  /** The wait before repeat number `retryCount` + 1: 1, 2, 5, 10, then always 30 s. */
+  getRetryDelay(retryCount: number): number {
+    return retryDelay(this.env, retryCount + 1);
+  }
+
+  remove(messageId: string): boolean {
+    const item = this.get(messageId);
+    if (item) {
+      this.drop(item, new HubError("aborted", "it was removed from the queue"));
+    }
+    return !!item;
   }
 }
