@@ -396,6 +396,15 @@ impl Rig {
     }
 }
 
+/// The run is over: the next one finds the machine as this one did.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let streams = self.subscribers.iter().filter_map(|s| s.socket.as_ref());
+        let publishers = self.publishers.iter().map(|p| &p.socket);
+        streams.chain(publishers).for_each(net::forget_when_closed);
+    }
+}
+
 fn subscriber_token(number: usize) -> u64 {
     (number as u64) << 1
 }

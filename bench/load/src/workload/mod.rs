@@ -60,6 +60,6 @@ pub(crate) fn run(settings: &Settings) -> Result<Outcome, String> {
     Ok(Outcome {
         figures,
         faults: rig.tally.faults(),
-        complaints: rig.tally.complaints,
+        complaints: std::mem::take(&mut rig.tally.complaints),
     })
 }
