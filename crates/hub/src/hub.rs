@@ -18,6 +18,7 @@ use crate::config::{Changes, Config};
 use crate::fanout::{self, Dispatcher, Fanout, Settings, Timing};
 use crate::http::{self, Listener, Origins, Server};
 use crate::live::Live;
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::receipts::{self, Inbox, Receipts};
 
@@ -67,7 +68,8 @@ pub enum StartError {
 
 /// After the last stream is told to go, so long may the answers to requests still take.
 const GRACE: Duration = Duration::from_secs(2);
-/// How often the store's health is looked at; a failed one refuses writes at once, this only ends the process.
+/// How often the store's health is looked at, and memory given back; a failed store refuses writes at once, this only ends
+/// the process.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 
 impl Hub {
@@ -251,7 +253,7 @@ async fn trim_once(hub: &Hub) {
     }
 }
 
-/// Runs retention, and watches the store.
+/// Runs retention, watches the store, and gives memory back.
 async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
     let mut reloads = hub.live.reloads();
     let mut trim = trims(&hub);
@@ -264,6 +266,7 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
                 if hub.store.health() == Health::Failed || hub.fanout.has_failed() {
                     fail.send_replace(true);
                 }
+                memory::purge();
             }
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "there is no such setting; the variable is ignored"
         );
     }
-    memory::keep_in_one_arena();
+    memory::purge_soon();
     let runtime = tokio::runtime::Runtime::new();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(serve(loaded.config, args, &level));
