@@ -37,12 +37,22 @@ impl FromRequest<Arc<Hub>> for Content {
                 bytes: bytes?,
                 is_text,
             }),
-            Err(_) => {
-                let detail = format!("the body did not come within {} ms", allowed.as_millis());
-                Err(problem::new(ErrorCode::BodyTimeout, detail).into())
-            }
+            Err(_) => Err(too_slow(allowed).into()),
         }
     }
+}
+
+impl Content {
+    /// A body that was read already.
+    pub(super) fn of(headers: &HeaderMap, bytes: Bytes) -> Result<Self, Problem> {
+        let is_text = is_text(headers)?;
+        Ok(Self { bytes, is_text })
+    }
+}
+
+pub(super) fn too_slow(allowed: Duration) -> Problem {
+    let detail = format!("the body did not come within {} ms", allowed.as_millis());
+    problem::new(ErrorCode::BodyTimeout, detail)
 }
 
 /// Whether a body is text and not JSON; a body without a type is JSON.
@@ -50,6 +60,9 @@ fn is_text(headers: &HeaderMap) -> Result<bool, Problem> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(false);
     };
+    if value == "application/json" {
+        return Ok(false);
+    }
     let essence = value
         .to_str()
         .unwrap_or_default()

@@ -10,13 +10,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tidings_protocol::{ErrorCode, limits};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::defaults::{BUFFER_BYTES, KEEP_ALIVE, LINGER};
 use super::exchange::{Exchange, Moment, Phase};
+use super::plain;
 use super::problem;
 use super::seats::Seat;
 use super::service::{Requests, Site};
@@ -52,14 +53,12 @@ pub(super) fn serve(
     }
 }
 
-/// Whether a first byte comes before the deadline and before the server stops.
+/// Whether something comes before the deadline and before the server stops.
 async fn begins(stream: &TcpStream, deadline: Instant, stop: &watch::Receiver<bool>) -> bool {
     let mut stop = stop.clone();
-    // `readable` may complete before anything is there.
-    let first = poll_fn(|cx| stream.poll_peek(cx, &mut ReadBuf::new(&mut [0])));
     tokio::select! {
         biased;
-        peeked = first => peeked.is_ok_and(|bytes| bytes > 0),
+        readable = stream.readable() => readable.is_ok(),
         () = sleep_until(deadline) => false,
         () = stopped(&mut stop) => false,
     }
@@ -67,7 +66,7 @@ async fn begins(stream: &TcpStream, deadline: Instant, stop: &watch::Receiver<bo
 
 /// Speaks HTTP until the connection ends or becomes a stream. `deadline` is that of the first head.
 async fn speak(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     terms: Terms,
     deadline: Instant,
@@ -75,22 +74,40 @@ async fn speak(
     stop: watch::Receiver<bool>,
 ) {
     let exchange = Arc::new(Exchange::new());
+    let requests = Requests::new(Arc::clone(&site), peer, terms.full, Arc::clone(&exchange));
+    let head_timeout = terms.head_timeout;
+    match plain::serve(&mut stream, &requests, deadline, head_timeout, &stop).await {
+        plain::End::Stream(opening) => hand_over(stream, *opening, terms.seat, &site),
+        plain::End::Done => Box::pin(close(stream, stop)).await,
+        plain::End::Unusual { read, deadline } => {
+            let wire = Wire::new(stream, exchange, read);
+            Box::pin(with_hyper(wire, requests, terms, deadline, &site, stop)).await;
+        }
+    }
+}
+
+async fn with_hyper(
+    wire: Wire,
+    requests: Requests,
+    terms: Terms,
+    deadline: Instant,
+    site: &Site,
+    stop: watch::Receiver<bool>,
+) {
+    let exchange = Arc::clone(wire.exchange());
     let mut connection = http1::Builder::new()
         .half_close(true)
         .max_buf_size(BUFFER_BYTES)
         .max_header_size(limits::HEAD_BYTES_MAX)
         // Ours, in `Clock`, tells a slow head from a quiet connection; hyper's does not.
         .header_read_timeout(None)
-        .serve_connection(
-            TokioIo::new(Wire::new(stream, Arc::clone(&exchange))),
-            Requests::new(Arc::clone(&site), peer, terms.full, Arc::clone(&exchange)),
-        );
+        .serve_connection(TokioIo::new(wire), requests);
     let clock = Clock::new(exchange.now(), deadline, terms.head_timeout);
     let end = drive(&mut connection, &exchange, clock, stop.clone()).await;
     let mut stream = connection.into_parts().io.into_inner().into_stream();
     match end {
         // What the client sent behind the request for the stream is dropped with hyper's buffer.
-        End::Stream(opening) => hand_over(stream, *opening, terms.seat, &site),
+        End::Stream(opening) => hand_over(stream, *opening, terms.seat, site),
         End::SlowHead => {
             let answer = problem::to_bytes(&slow_head(terms.head_timeout));
             let _ = stream.write_all(&answer).await;

@@ -45,3 +45,7 @@ pub(super) const RETRY_SOON_MS: u64 = 1_000;
 
 /// When to come back after a refusal that lasts until room is made or the hub was restarted.
 pub(super) const RETRY_LATER_MS: u64 = 5_000;
+
+/// Streams whose start is being looked up at the same time. A restart brings all clients back at once, and each look-up takes
+/// some kilobytes; more of them together would not be quicker, since few threads read.
+pub(super) const OPENINGS_MAX: usize = 256;

@@ -20,6 +20,7 @@ mod lookup;
 mod metrics;
 mod origin;
 mod paths;
+mod plain;
 mod problem;
 mod publish;
 mod query;
@@ -37,6 +38,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 use tidings_protocol::ErrorCode;
+use tokio::sync::Semaphore;
 
 pub(crate) use listener::{Listener, Server};
 pub(crate) use metrics::HttpMetrics;
@@ -44,6 +46,7 @@ pub(crate) use origin::Origins;
 pub(crate) use seats::{Seat, Seats};
 
 use crate::hub::Hub;
+use defaults::OPENINGS_MAX;
 use problem::Refused;
 use service::Site;
 
@@ -53,6 +56,7 @@ pub(crate) fn start(listener: Listener, hub: Arc<Hub>, seats: Seats) -> Server {
         head_timeout: Duration::from_millis(hub.config().server.head_timeout_ms),
         router: router(Arc::clone(&hub)),
         seats,
+        openings: Semaphore::new(OPENINGS_MAX),
         hub,
     };
     Server::start(listener, Arc::new(site))

@@ -16,6 +16,12 @@ pub(super) const HEALTH: &str = "/health";
 pub(super) const READY: &str = "/ready";
 pub(super) const METRICS: &str = "/metrics";
 
+/// Whether a POST to it brings messages, one or many, for the journal.
+pub(super) fn takes_messages(path: &str) -> bool {
+    let below = |prefix: &str| path.len() > prefix.len() && path.starts_with(prefix);
+    path == MESSAGES || below(TOPICS) || below(DIRECT)
+}
+
 /// What follows the prefix of a route, as it stands in the path.
 pub(super) fn rest<'p>(path: &'p str, prefix: &str) -> &'p str {
     path.strip_prefix(prefix).unwrap_or_default()

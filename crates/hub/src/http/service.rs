@@ -9,16 +9,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tidings_protocol::{ErrorCode, Problem};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use super::answer::Json;
 use super::exchange::Exchange;
 use super::origin::Origins;
 use super::problem::{self, Refused};
 use super::seats::Seats;
-use super::{cors, paths, stream};
+use super::{cors, paths, publish, stream};
+use crate::fanout::Opening;
 use crate::hub::Hub;
 
 /// What all connections share.
@@ -28,6 +33,8 @@ pub(super) struct Site {
     pub(super) seats: Seats,
     pub(super) router: Router,
     pub(super) head_timeout: Duration,
+    /// The turns to open a stream.
+    pub(super) openings: Semaphore,
 }
 
 /// The requests of one connection.
@@ -38,6 +45,14 @@ pub(super) struct Requests {
     /// The connection came above the limit.
     full: bool,
     exchange: Arc<Exchange>,
+}
+
+/// What a plain request is answered with.
+pub(super) enum Reply {
+    Stream(Box<Opening>),
+    /// With status 200 and these headers beside those of every such answer.
+    Json(Vec<u8>, Vec<(HeaderName, HeaderValue)>),
+    Response(Response),
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -77,56 +92,107 @@ impl Requests {
         let route = paths::route(request.uri().path());
         let origins = self.site.hub.origins();
         let cors = cors::headers(&origins, request.headers());
-        let mut response = match self.admit(&origins, &request) {
-            Ok(()) if cors::is_preflight(&method, request.headers()) => {
-                preflight(&origins, request.headers())
+        let (head, body) = request.into_parts();
+        let mut response = match self.admit(&origins, &head) {
+            Ok(()) if cors::is_preflight(&method, &head.headers) => {
+                preflight(&origins, &head.headers)
             }
-            Ok(()) if route == paths::STREAM => self.stream(request, &cors).await,
-            Ok(()) => self.route(request).await,
-            Err(problem) if route == paths::STREAM => {
-                stream::refusal(problem, request.uri(), &self.site.hub)
-            }
-            Err(problem) => Refused(problem).into_response(),
+            Ok(()) if route == paths::STREAM => match self.stream(&head, &cors).await {
+                Ok(opening) => {
+                    self.exchange.leave_opening(*opening);
+                    return std::future::pending().await;
+                }
+                Err(response) => response,
+            },
+            Ok(()) => self.route(Request::from_parts(head, body)).await,
+            Err(problem) => self.refuse(problem, route, &head),
         };
         response.headers_mut().extend(cors);
-        let code = response.extensions().get::<ErrorCode>().copied();
-        self.site
-            .hub
-            .metrics
-            .http
-            .answered(route, response.status(), code);
-        // The path only: a query may hold a token.
-        tracing::debug!(peer = %self.peer, %method, route, status = response.status().as_u16());
+        self.count(&method, route, &response);
         response
     }
 
+    /// One request that was read already, for a stream or for a route that takes messages.
+    pub(super) async fn plain(&self, head: &Parts, body: Result<Bytes, Refused>) -> Reply {
+        let route = paths::route(head.uri.path());
+        let origins = self.site.hub.origins();
+        let cors = cors::headers(&origins, &head.headers);
+        let refused = match (self.admit(&origins, head), body) {
+            (Ok(()), Ok(_)) if route == paths::STREAM => match self.stream(head, &cors).await {
+                Ok(opening) => return Reply::Stream(opening),
+                Err(response) => response,
+            },
+            (Ok(()), Ok(body)) => {
+                match Box::pin(publish::whole(&self.site.hub, head, body)).await {
+                    Ok(Json(json)) => {
+                        let http = &self.site.hub.metrics.http;
+                        http.answered(route, StatusCode::OK, None);
+                        self.log(&head.method, route, StatusCode::OK);
+                        return Reply::Json(json, cors);
+                    }
+                    Err(refused) => refused.into_response(),
+                }
+            }
+            (Ok(()), Err(refused)) => refused.into_response(),
+            (Err(problem), _) => self.refuse(problem, route, head),
+        };
+        let mut response = refused;
+        response.headers_mut().extend(cors);
+        self.count(&head.method, route, &response);
+        Reply::Response(response)
+    }
+
+    /// How long a body may take.
+    pub(super) fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.site.hub.config().server.body_timeout_ms)
+    }
+
+    fn count(&self, method: &Method, route: &'static str, response: &Response) {
+        let code = response.extensions().get::<ErrorCode>().copied();
+        let http = &self.site.hub.metrics.http;
+        http.answered(route, response.status(), code);
+        self.log(method, route, response.status());
+    }
+
+    /// The path only: a query may hold a token.
+    fn log(&self, method: &Method, route: &'static str, status: StatusCode) {
+        tracing::debug!(peer = %self.peer, %method, route, status = status.as_u16());
+    }
+
+    fn refuse(&self, problem: Problem, route: &'static str, head: &Parts) -> Response {
+        if route == paths::STREAM {
+            stream::refusal(problem, &head.uri, &self.site.hub)
+        } else {
+            Refused(problem).into_response()
+        }
+    }
+
     /// What holds for every route.
-    fn admit(&self, origins: &Origins, request: &Request<Incoming>) -> Result<(), Problem> {
+    fn admit(&self, origins: &Origins, head: &Parts) -> Result<(), Problem> {
         if self.full {
             let detail = "the hub has as many connections as it can hold";
             return Err(problem::new(ErrorCode::TooManyConnections, detail));
         }
-        origins.check(request.uri(), request.version(), request.headers())
+        origins.check(&head.uri, head.version, &head.headers)
     }
 
+    /// The stream that is asked for, or the answer that says why there is none.
     async fn stream(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
         cors: &[(HeaderName, HeaderValue)],
-    ) -> Response {
-        let (head, _) = request.into_parts();
-        match stream::open(&self.site.hub, &head, self.peer, cors).await {
+    ) -> Result<Box<Opening>, Response> {
+        // Closed by nobody.
+        let _turn = self.site.openings.acquire().await;
+        // In a box: ten thousand may wait for their turn, without room for what comes after it.
+        match Box::pin(stream::open(&self.site.hub, head, self.peer, cors)).await {
             Ok(stream::Answer::Stream(opening)) => {
-                self.site
-                    .hub
-                    .metrics
-                    .http
-                    .answered(paths::STREAM, StatusCode::OK, None);
-                self.exchange.leave_opening(*opening);
-                std::future::pending().await
+                let http = &self.site.hub.metrics.http;
+                http.answered(paths::STREAM, StatusCode::OK, None);
+                Ok(opening)
             }
-            Ok(stream::Answer::Response(response)) => response,
-            Err(problem) => stream::refusal(problem, &head.uri, &self.site.hub),
+            Ok(stream::Answer::Response(response)) => Err(response),
+            Err(problem) => Err(stream::refusal(problem, &head.uri, &self.site.hub)),
         }
     }
 

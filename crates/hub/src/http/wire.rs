@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tidings_protocol::{ErrorCode, Problem};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -17,17 +18,24 @@ use super::problem;
 pub(super) struct Wire {
     stream: TcpStream,
     exchange: Arc<Exchange>,
+    /// What was read before hyper had the connection.
+    ahead: Bytes,
     /// What is being written instead of hyper's bytes, and how much of it is out.
     substitute: Option<(Vec<u8>, usize)>,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, exchange: Arc<Exchange>) -> Self {
+    pub(super) fn new(stream: TcpStream, exchange: Arc<Exchange>, ahead: Vec<u8>) -> Self {
         Self {
             stream,
             exchange,
+            ahead: ahead.into(),
             substitute: None,
         }
+    }
+
+    pub(super) fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
@@ -60,6 +68,11 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {

@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use http::HeaderMap;
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use tidings_protocol::api::{BatchAnswer, BroadcastAnswer, BroadcastRequest, PublishAnswer};
 use tidings_protocol::{Incoming, MessageId, MessageType, Problem, body_is_array, parse_batch};
 
-use super::answer;
+use super::answer::{self, Json};
 use super::body::Content;
+use super::identity::identify;
+use super::paths;
 use super::problem::{self, Refused};
 use super::query::Query;
 use crate::auth::Identity;
@@ -23,23 +27,47 @@ use crate::hub::Hub;
 
 pub(super) use short::{direct, topic};
 
+/// One of the routes that [`paths::takes_messages`] names, with a body that was read already.
+pub(super) async fn whole(hub: &Hub, head: &Parts, bytes: Bytes) -> Result<Json, Refused> {
+    let identity = identify(hub, head)?;
+    let query = Query::parse(head.uri.query().unwrap_or_default())?;
+    let content = Content::of(&head.headers, bytes)?;
+    let path = head.uri.path();
+    if path == paths::MESSAGES {
+        self_addressed(hub, &identity, &query, &content).await
+    } else if path.starts_with(paths::TOPICS) {
+        short::to_topic(hub, &identity, &query, &head.uri, &head.headers, &content).await
+    } else {
+        short::to_client(hub, &identity, &query, &head.uri, &head.headers, &content).await
+    }
+}
+
 /// `POST /api/messages`: one message, or a batch of which all are accepted or none.
 pub(super) async fn messages(
     State(hub): State<Arc<Hub>>,
     identity: Identity,
     query: Query,
     content: Content,
-) -> Result<Response, Refused> {
+) -> Result<Json, Refused> {
+    self_addressed(&hub, &identity, &query, &content).await
+}
+
+async fn self_addressed(
+    hub: &Hub,
+    identity: &Identity,
+    query: &Query,
+    content: &Content,
+) -> Result<Json, Refused> {
     let resend = query.flag("resend")?;
     if body_is_array(&content.bytes) {
         let batch = parse_batch(&content.bytes)?;
-        let results = accept::batch(&hub, &identity, batch, resend).await?;
+        let results = accept::batch(hub, identity, batch, resend).await?;
         let success = true;
-        return Ok(answer::json(&BatchAnswer { success, results }));
+        return Ok(Json::of(&BatchAnswer { success, results }));
     }
     let message = Incoming::parse(&content.bytes)?;
-    Ok(answer::json(
-        &accept::one(&hub, &identity, message, resend).await?,
+    Ok(Json::of(
+        &accept::one(hub, identity, message, resend).await?,
     ))
 }
 

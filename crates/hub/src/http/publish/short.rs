@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
 use http::{HeaderMap, Uri};
 use tidings_protocol::limits::INTEGER_MAX;
 use tidings_protocol::{Address, ClientId, Incoming, MessageId, Priority, Problem, Topic};
 
+use super::super::answer::Json;
 use super::super::body::Content;
+use super::super::paths;
 use super::super::problem::{self, Refused};
 use super::super::query::{self, Query};
-use super::super::{answer, paths};
 use super::accept;
 use crate::auth::Identity;
 use crate::hub::Hub;
@@ -24,15 +24,26 @@ pub(in crate::http) async fn topic(
     uri: Uri,
     headers: HeaderMap,
     content: Content,
-) -> Result<Response, Refused> {
-    let topic = Topic::parse(&rest_of(&uri, paths::TOPICS, "topic")?, "topic")?;
+) -> Result<Json, Refused> {
+    to_topic(&hub, &identity, &query, &uri, &headers, &content).await
+}
+
+pub(super) async fn to_topic(
+    hub: &Hub,
+    identity: &Identity,
+    query: &Query,
+    uri: &Uri,
+    headers: &HeaderMap,
+    content: &Content,
+) -> Result<Json, Refused> {
+    let topic = Topic::parse(&rest_of(uri, paths::TOPICS, "topic")?, "topic")?;
     let mut message = if content.is_text {
         Incoming::text_body(&content.bytes)?
     } else {
         Incoming::json(&content.bytes)?
     };
     message.topic = Some(topic);
-    publish(&hub, &identity, &query, &headers, message).await
+    publish(hub, identity, query, headers, message).await
 }
 
 /// `POST /api/direct/{clientId}`: JSON is a message without its target.
@@ -43,8 +54,19 @@ pub(in crate::http) async fn direct(
     uri: Uri,
     headers: HeaderMap,
     content: Content,
-) -> Result<Response, Refused> {
-    let target = ClientId::parse(&rest_of(&uri, paths::DIRECT, "clientId")?, "clientId")?;
+) -> Result<Json, Refused> {
+    to_client(&hub, &identity, &query, &uri, &headers, &content).await
+}
+
+pub(super) async fn to_client(
+    hub: &Hub,
+    identity: &Identity,
+    query: &Query,
+    uri: &Uri,
+    headers: &HeaderMap,
+    content: &Content,
+) -> Result<Json, Refused> {
+    let target = ClientId::parse(&rest_of(uri, paths::DIRECT, "clientId")?, "clientId")?;
     let message = if content.is_text {
         let mut message = Incoming::text_body(&content.bytes)?;
         message.target = Some(target);
@@ -52,7 +74,7 @@ pub(in crate::http) async fn direct(
     } else {
         Incoming::parse_partial(&content.bytes, Address::Client(target))?
     };
-    publish(&hub, &identity, &query, &headers, message).await
+    publish(hub, identity, query, headers, message).await
 }
 
 async fn publish(
@@ -61,13 +83,13 @@ async fn publish(
     query: &Query,
     headers: &HeaderMap,
     mut message: Incoming,
-) -> Result<Response, Refused> {
+) -> Result<Json, Refused> {
     apply_headers(&mut message, headers)?;
     if message.source.is_none() {
         message.source = acting(query)?;
     }
     let resend = query.flag("resend")?;
-    Ok(answer::json(
+    Ok(Json::of(
         &accept::one(hub, identity, message, resend).await?,
     ))
 }
