@@ -1,3 +1,5 @@
+import type { ErrorCode as HubErrorCode } from "./wire/errors.ts";
+
 /** What went wrong on this side; the hub's own codes are those of PROTOCOL.md. Both lists only grow. */
 export type ClientErrorCode =
   | "aborted"
@@ -21,7 +23,7 @@ export type ClientErrorCode =
   | "suspended"
   | "timeout";
 
-export type ErrorCode = ClientErrorCode | (string & {});
+export type ErrorCode = ClientErrorCode | HubErrorCode | (string & {});
 
 export interface HubErrorDetail {
   status?: number;

@@ -1,3 +1,8 @@
+import type { GapDetail, ReceiptPayload, SystemEvent } from "./wire/events.ts";
+import type { Message as WireMessage } from "./wire/message.ts";
+
+export type { ConnectDetail } from "./wire/events.ts";
+
 export enum MessageType {
   TEXT = "text",
   JSON = "json",
@@ -33,32 +38,17 @@ export enum ConnectionState {
   ERROR = "error",
 }
 
-/** A message as the hub passes it on. Its identity is the pair (`source`, `id`). */
+/**
+ * A message as the hub passes it on. Its identity is the pair (`source`, `id`); with neither `target` nor `topic` it is
+ * for everyone.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: a payload is any JSON, and code without a type for it has to compile.
-export interface Message<P = any> {
-  id: string;
+export interface Message<P = any> extends Omit<WireMessage, "type" | "priority" | "payload" | "metadata"> {
   type: MessageType;
   priority: MessagePriority;
-  /** When the sender made it, in milliseconds since 1970; informative. */
-  timestamp: number;
-  source: string;
-  /** The client it is for; or */
-  target?: string;
-  /** the topic it is for; with neither it is for everyone. */
-  topic?: string;
   payload: P;
   // biome-ignore lint/suspicious/noExplicitAny: metadata is carried untouched.
   metadata?: Record<string, any>;
-  /** Milliseconds of use, counted from its acceptance by the hub. */
-  ttl?: number;
-  /** `false`: live only, never stored. */
-  durable?: boolean;
-  /** The client that does not get it, though it reads the topic or the broadcast. */
-  excludeClientId?: string;
-  /** With `target`: the client acknowledges this message by itself, and the sender gets receipts. */
-  requireAck?: boolean;
-  /** From the hub: which repeat this is, from 1. */
-  redelivery?: number;
 }
 
 export interface CommandMessage extends Message {
@@ -93,7 +83,7 @@ export interface ProgressMessage extends Message {
 export interface SystemMessage extends Message {
   type: MessageType.SYSTEM;
   payload: {
-    event: "connect" | "disconnect" | "reconnect" | "error" | "maintenance" | "gap";
+    event: SystemEvent;
     // biome-ignore lint/suspicious/noExplicitAny: each event has its own detail.
     detail?: any;
     recommendedAction?: string;
@@ -101,39 +91,12 @@ export interface SystemMessage extends Message {
 }
 
 /** What became of a message that asked for an ack. */
-export interface ReceiptMessage extends Message {
+export interface ReceiptMessage extends Message<ReceiptPayload> {
   type: MessageType.ACKNOWLEDGE;
-  payload: {
-    messageId: string;
-    commandId?: string;
-    clientId: string;
-    status: "delivered" | "acknowledged" | "expired";
-    success: boolean;
-  };
-}
-
-/** `detail` of the hub's `connect` event. */
-export interface ConnectDetail {
-  clientId: string;
-  connectionId: string;
-  /** Where this stream starts. */
-  cursor: string;
-  /** Whether it goes on from the cursor that the client brought. */
-  resumed: boolean;
-  topics: string[];
-  /** Milliseconds; 0 when heartbeats are off. */
-  heartbeatInterval: number;
-  /** The bytes that one event of this stream has at most. */
-  maxEventBytes: number;
-  idempotencyWindow: { ms: number; ids: number };
 }
 
 /** Messages that will not come: those behind `from`, up to `to`. */
-export interface Gap {
-  from: string;
-  to: string;
-  reason: "expired" | "unknown_epoch";
-}
+export type Gap = GapDetail;
 
 // biome-ignore lint/suspicious/noExplicitAny: as for `Message`.
 export type MessageHandler<P = any> = (message: Message<P>) => void | Promise<void>;

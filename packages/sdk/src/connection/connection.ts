@@ -253,6 +253,7 @@ export function createConnection(parts: ConnectionParts): Connection {
 
   const take = (mine: Attempt, decoder: Decoder, event: Decoded): void | Promise<void> => {
     onEvent?.(event);
+    mine.signal.throwIfAborted();
     let message: Message | undefined;
     try {
       message = JSON.parse(event.data);
@@ -363,12 +364,9 @@ export function createConnection(parts: ConnectionParts): Connection {
     const failed = ready;
     // Before the listeners are told: one of them may connect anew.
     ready = deferred();
-    const mine = turn;
+    setState(to, error);
     if (to === ERROR) {
       emitter.emit("error", error);
-    }
-    if (turn === mine) {
-      setState(to, error);
     }
     failed.reject(error);
   };
