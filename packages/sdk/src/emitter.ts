@@ -8,6 +8,7 @@ import type {
   ProgressMessage,
   ReceiptMessage,
 } from "./types.ts";
+import { attempt } from "./wait.ts";
 
 /** What the SDK tells its application, beside the messages that it subscribed to. */
 export interface SdkEvents {
@@ -63,10 +64,7 @@ export class Emitter<Events> {
 
   emit<K extends keyof Events>(event: K, value: Events[K]): void {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
-      // Called at once; what it throws, now or later, becomes a rejection.
-      (async () => listener(value))().catch((error) =>
-        this.#log.error(`a listener of ${String(event)} failed`, error),
-      );
+      attempt(this.#log, () => listener(value));
     }
   }
 

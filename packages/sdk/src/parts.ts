@@ -13,7 +13,7 @@ import { createOutbox, type Outbox } from "./outbox/outbox.ts";
 import { Queue } from "./outbox/queue.ts";
 import { type ChangeTopic, createTopics } from "./topics.ts";
 import { type Message, MessageType, type ProgressMessage, type ReceiptMessage } from "./types.ts";
-import { hush } from "./wait.ts";
+import { attempt } from "./wait.ts";
 
 /** What outlives a dispose: only what has neither timers nor listeners nor sockets. */
 export interface Base {
@@ -108,7 +108,7 @@ export function compose(base: Base): Parts {
       for (const end of unlisten) {
         end();
       }
-      hush(env, store?.close());
+      attempt(env.log, () => store?.close());
       emitter.clear();
     },
   };

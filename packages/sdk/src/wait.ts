@@ -1,4 +1,4 @@
-import type { Env } from "./env.ts";
+import type { Env, Logger } from "./env.ts";
 import { HubError } from "./errors.ts";
 import type { CallOptions } from "./types.ts";
 
@@ -41,9 +41,9 @@ export async function wait<T>(env: Env, promise: Promise<T>, options: CallOption
   }
 }
 
-/** For what nobody waits for. */
-export function hush(env: Env, promise: Promise<unknown> | undefined): void {
-  promise?.catch((error) => env.log.warn("it failed in the background", error));
+/** Calls what is not ours, and what nobody waits for: whether it throws or rejects, it is logged and no more. */
+export function attempt(log: Logger, call: () => unknown): void {
+  (async () => call())().catch((error) => log.warn("a call failed", error));
 }
 
 /** Resolves after so many milliseconds, or when the signal aborts. */

@@ -10,7 +10,7 @@ import {
   MessageType,
   type SendOptions,
 } from "../types.ts";
-import { type Deferred, deferred, hush, wait } from "../wait.ts";
+import { attempt, deferred, wait } from "../wait.ts";
 import { type CommandHandle, createSteps, type Steps } from "./handle.ts";
 
 export interface TaskOptions extends CallOptions {
@@ -57,15 +57,16 @@ interface Task {
 /** The other side of a handle. */
 interface Running {
   handle: CommandHandle;
-  taskId?: string;
   target?: string;
-  accepted: Deferred<void>;
-  outcome: Deferred<unknown>;
-  steps: Steps;
+  /** Whoever tells anything about a command has accepted it. */
+  settle(task: Partial<Task>): void;
+  fail(error: unknown): void;
+  step: Steps["add"];
 }
 
 export function createCommands(env: Env, outbox: Outbox): Commands {
-  const all = new Map<string, Running>();
+  /** By the ids of commands, and of their tasks as far as they are known. */
+  const all = new Map<unknown, Running>();
 
   const publish = (
     payload: { commandId?: string; action: CommandAction; taskId?: string },
@@ -77,37 +78,59 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
     return outbox.publish({ id: commandId, type, target, payload: { commandId, ...payload } }, options);
   };
 
-  const find = (id: string | undefined): Running | undefined =>
-    id ? (all.get(id) ?? [...all.values()].find(({ taskId }) => taskId === id)) : undefined;
-
   const start = (id: string, target: string | undefined, options: CallOptions): Running => {
     const accepted = deferred<void>();
     const outcome = deferred<unknown>();
     const steps = createSteps(env);
     const result = wait(env, outcome.promise, options);
+    let task: string | undefined;
     const ended = (): void => {
       all.delete(id);
+      all.delete(task);
       steps.end();
     };
     result.then(ended, ended);
     const control = (action: CommandAction) => async (given?: CallOptions) => {
       await wait(env, accepted.promise, given);
-      const taskId = target ? id : running.taskId;
-      await publish({ action, taskId }, target, { priority: MessagePriority.HIGH, ...given });
+      await publish({ action, taskId: target ? id : task }, target, {
+        priority: MessagePriority.HIGH,
+        ...given,
+      });
     };
-    const handle: CommandHandle = {
-      id,
-      get taskId() {
-        return running.taskId;
+    const fail = (error: unknown): void => {
+      accepted.reject(error);
+      outcome.reject(error);
+    };
+    const running: Running = {
+      handle: {
+        id,
+        get taskId() {
+          return task;
+        },
+        accepted: accepted.promise,
+        result,
+        progress: steps.read,
+        cancel: control(CommandAction.CANCEL),
+        pause: control(CommandAction.PAUSE),
+        resume: control(CommandAction.RESUME),
       },
-      accepted: accepted.promise,
-      result,
-      progress: steps.read,
-      cancel: control(CommandAction.CANCEL),
-      pause: control(CommandAction.PAUSE),
-      resume: control(CommandAction.RESUME),
+      target,
+      settle({ taskId, status, result, error = {} }) {
+        if (taskId) {
+          task = taskId;
+          all.set(task, running);
+        }
+        accepted.resolve();
+        if (status === "completed") {
+          outcome.resolve(result);
+        } else if (status === "failed" || status === "cancelled") {
+          const { code = `task_${status}`, message } = error;
+          fail(new HubError(code, message));
+        }
+      },
+      fail,
+      step: steps.add,
     };
-    const running: Running = { handle, target, accepted, outcome, steps };
     all.set(id, running);
     return running;
   };
@@ -117,13 +140,12 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
     // The least urgent, so that commands that still wait to be sent go before it.
     const options = { priority: MessagePriority.LOW };
     const { tasks = [] } = asked[0] ? await publish({ action: CommandAction.SYNC }, undefined, options) : {};
-    for (const running of asked) {
-      const { id } = running.handle;
-      const task = tasks.find(({ taskId, commandId }) => taskId === id || commandId === id);
+    for (const { handle, settle, fail } of asked) {
+      const task = tasks.find(({ taskId, commandId }) => taskId === handle.id || commandId === handle.id);
       if (task) {
-        settle(running, task);
+        settle(task);
       } else {
-        fail(running, new HubError("not_found"));
+        fail(new HubError("not_found"));
       }
     }
   };
@@ -131,55 +153,54 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
   return {
     command(name, params, { target, signal, timeout, priority = MessagePriority.NORMAL, ...more } = {}) {
       const commandId = env.uuid();
-      const running = start(commandId, target, { signal, timeout: target ? timeout : undefined });
+      const { handle, settle, fail } = start(commandId, target, {
+        signal,
+        timeout: target ? timeout : undefined,
+      });
       const payload = { commandId, action: CommandAction.EXECUTE, name, params, timeout, ...more };
-      publish(payload, target, { signal, timeout, priority }).then(
-        ({ taskId }) => settle(running, { taskId }),
-        (error) => fail(running, error),
-      );
-      return running.handle;
+      publish(payload, target, { signal, timeout, priority }).then(({ taskId }) => settle({ taskId }), fail);
+      return handle;
     },
     attach(id, { target, ...options } = {}) {
-      const known = find(id);
+      const known = all.get(id);
       const running = known ?? start(id, target, options);
       if (target) {
-        settle(running, {});
+        running.settle({});
       } else if (!known) {
-        sync([running]).catch((error) => fail(running, error));
+        sync([running]).catch(running.fail);
       }
       return running.handle;
     },
     receive({ type, source, payload }) {
-      if (type === MessageType.SYSTEM && source === HUB && payload?.event === "gap") {
-        // What it lost may have been the end of a task.
-        const tasks = [...all.values()].filter(({ target }) => !target);
-        hush(env, sync(tasks));
-      }
       const { commandId, taskId, event, status, result, error } = payload ?? {};
-      const running = find(commandId) ?? find(taskId);
+      if (event === "gap" && type === MessageType.SYSTEM && source === HUB) {
+        // What it lost may have been the end of a task.
+        const tasks = [...new Set(all.values())].filter(({ target }) => !target);
+        attempt(env.log, () => sync(tasks));
+      }
+      const running = all.get(commandId) ?? all.get(taskId);
       const receipt = type === MessageType.ACKNOWLEDGE;
       // Anybody may send what looks like an answer.
       if (!running || source !== ((!receipt && running.target) || HUB)) {
         return false;
       }
+      if (type === MessageType.PROGRESS) {
+        running.step(payload);
+      }
       if (!receipt) {
-        if (type === MessageType.PROGRESS) {
-          running.steps.add(payload);
-        }
-        settle(
-          running,
+        running.settle(
           running.target
             ? { status: ANSWERS[type], result, error: payload }
             : { taskId, status: `${event}`.slice("task_".length), result, error },
         );
       } else if (status === "expired") {
-        fail(running, new HubError(status));
+        running.fail(new HubError(status));
       }
       return true;
     },
     dispose() {
-      for (const running of all.values()) {
-        fail(running, new HubError("disposed"));
+      for (const { fail } of all.values()) {
+        fail(new HubError("disposed"));
       }
     },
   };
@@ -187,20 +208,3 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
 
 /** What a client's answer makes of its command. */
 const ANSWERS: { [type: string]: string } = { json: "completed", error: "failed" };
-
-/** Whoever tells anything about a command has accepted it. */
-function settle(running: Running, { taskId, status, result, error = {} }: Partial<Task>): void {
-  running.taskId = taskId ?? running.taskId;
-  running.accepted.resolve();
-  if (status === "completed") {
-    running.outcome.resolve(result);
-  } else if (status === "failed" || status === "cancelled") {
-    const { code = `task_${status}`, message } = error;
-    fail(running, new HubError(code, message));
-  }
-}
-
-function fail({ accepted, outcome }: Running, error: unknown): void {
-  accepted.reject(error);
-  outcome.reject(error);
-}

@@ -3,7 +3,7 @@ import type { Env } from "../env.ts";
 import { toHubError } from "../errors.ts";
 import type { Api } from "../http/api.ts";
 import { retryDelay } from "../http/retry.ts";
-import { hush } from "../wait.ts";
+import { attempt } from "../wait.ts";
 
 /** Acks are collected for so long, or until there are so many. */
 const BATCH_MS = 50;
@@ -76,7 +76,8 @@ export function createAcks(
     timer = undefined;
     count = 0;
     if (unstored) {
-      hush(env, store?.setCursor(unstored));
+      const cursor = unstored;
+      attempt(env.log, () => store?.setCursor(cursor));
       unstored = undefined;
     }
     const flight = send(keepalive);

@@ -1,7 +1,7 @@
 import { type Env, environment } from "../env.ts";
 import { HubError } from "../errors.ts";
 import type { EventHandlerMap, Message, MessageHandler, MessageType, SubscribeOptions } from "../types.ts";
-import { type Deferred, deferred, hush, pause } from "../wait.ts";
+import { attempt, type Deferred, deferred, pause } from "../wait.ts";
 
 const HISTORY_MAX = 50;
 
@@ -210,8 +210,7 @@ export class EventDispatcher {
           this.#stats.totalErrors++;
           delivery.failed = true;
           const error = new HubError("handler_failed", `a handler of ${message.type} failed`, { cause });
-          this.#env.log.error(error.message, cause);
-          hush(this.#env, (async () => onError?.(error, message))());
+          attempt(this.#env.log, () => onError?.(error, message));
           break;
         }
         result = Promise.resolve(message).then(handler);

@@ -5,7 +5,7 @@ import type { Api } from "../http/api.ts";
 import { retryDelay } from "../http/retry.ts";
 import type { StoredItem } from "../store/index.ts";
 import { type Message, MessagePriority, MessageType, type SendOptions } from "../types.ts";
-import { deferred, hush, pause, wait } from "../wait.ts";
+import { attempt, type Deferred, deferred, pause, wait } from "../wait.ts";
 import type { Queue, QueueItem } from "./queue.ts";
 
 /** While connected the queue empties as fast as the hub answers, so a burst may be longer than what is kept offline. */
@@ -78,12 +78,14 @@ export function createOutbox(
     given: Outgoing,
     { priority = given.priority ?? MessagePriority.NORMAL, callback }: SendOptions,
   ): QueueItem => {
+    // As JSON has it: without what is undefined, and no longer the application's.
+    const said = JSON.parse(JSON.stringify(given));
     const message = {
-      ...given,
-      id: given.id ?? env.uuid(),
-      type: given.type ?? MessageType.JSON,
-      source: given.source ?? clientId,
-      timestamp: given.timestamp ?? env.now(),
+      id: env.uuid(),
+      type: MessageType.JSON,
+      source: clientId,
+      timestamp: env.now(),
+      ...said,
       priority,
     };
     newest = Math.max(newest + 1, env.now());
@@ -91,14 +93,9 @@ export function createOutbox(
     return { message, body, priority, callback, enqueuedAt: newest, retryCount: 0, done: deferred() };
   };
 
-  /** The outcome of an item; then it leaves the store. */
-  const outcome = async ({ message, done }: QueueItem): Promise<unknown> => {
-    try {
-      return await done?.promise;
-    } finally {
-      if (!ended.signal.aborted) {
-        hush(env, store?.remove(message.id));
-      }
+  const forget = ({ message }: QueueItem): void => {
+    if (!ended.signal.aborted) {
+      attempt(env.log, () => store?.remove(message.id));
     }
   };
 
@@ -186,7 +183,7 @@ export function createOutbox(
     idempotencyWindow: 600_000,
     send(message, options) {
       const sent = outbox.publish(message, options).then(() => {});
-      hush(env, sent);
+      attempt(env.log, () => sent);
       return sent;
     },
     async publish(message, options = {}) {
@@ -198,19 +195,21 @@ export function createOutbox(
       if (queue.get(id)) {
         throw new HubError("id_conflict", undefined, { field: "id" });
       }
-      hush(env, store?.put({ id, body, priority, enqueuedAt }));
+      attempt(env.log, () => store?.put({ id, body, priority, enqueuedAt }));
       if (!queue.insert(item)) {
         queue.handleFailure(item, new HubError("queue_full"));
       }
       void drain();
       try {
-        return (await wait(env, outcome(item), options)) as Accepted;
+        return (await wait(env, (item.done as Deferred<unknown>).promise, options)) as Accepted;
       } catch (error) {
         // Timeout and signal are not known to the queue.
         if (isWaiting(item)) {
           queue.handleFailure(item, error as Error);
         }
         throw error;
+      } finally {
+        forget(item);
       }
     },
     restore(stored) {
@@ -219,7 +218,7 @@ export function createOutbox(
           newest = Math.max(newest, rest.enqueuedAt);
           // It may have been sent before: that counts as an attempt.
           const item = { ...rest, message: JSON.parse(body), body, retryCount: 1, done: deferred() };
-          hush(env, outcome(item));
+          attempt(env.log, () => item.done.promise.finally(() => forget(item)));
           return item;
         }),
       );

@@ -2,7 +2,7 @@ import { type Env, environment } from "../env.ts";
 import { HubError } from "../errors.ts";
 import { RETRY_DELAYS, retryDelay } from "../http/retry.ts";
 import { type Message, type MessageCallback, MessagePriority } from "../types.ts";
-import type { Deferred } from "../wait.ts";
+import { attempt, type Deferred } from "../wait.ts";
 
 export interface QueueItem {
   message: Message;
@@ -93,15 +93,15 @@ export class Queue {
     this.#stats.totalFailed++;
     this.drop(item, error);
     const late = onTimeout && (error as HubError).code === "timeout";
-    this.#tell(() => (late ? onTimeout(message) : onError?.(error, message)));
-    this.#tell(() => this.onFailure?.(error, message));
+    attempt(this.env.log, () => (late ? onTimeout(message) : onError?.(error, message)));
+    attempt(this.env.log, () => this.onFailure?.(error, message));
   }
 
   handleSuccess(item: QueueItem, answer?: unknown): void {
     this.#stats.totalProcessed++;
     item.done?.resolve(answer);
     this.drop(item);
-    this.#tell(() => item.callback?.onSuccess?.(item.message));
+    attempt(this.env.log, () => item.callback?.onSuccess?.(item.message));
   }
 
   /** What is not being sent, in the order in which it goes. */
@@ -124,14 +124,6 @@ export class Queue {
   /** By priority, ascending or descending; the order of arrival stays within one. */
   #sorted(direction: number): QueueItem[] {
     return [...this.#items.values()].sort((a, b) => direction * (a.priority - b.priority));
-  }
-
-  #tell(callback: () => void): void {
-    try {
-      callback();
-    } catch (error) {
-      this.env.log.error("a callback failed", error);
-    }
   }
 }
 

@@ -117,7 +117,7 @@ test("defect 3: retry delays are 1, 2, 5, 10 and 30 seconds, and repeats are cou
   expect(queue.getStats().totalRetried).toBe(6);
 });
 
-test("each outcome reaches its callback, and an error in a callback stays there", () => {
+test("each outcome reaches its callback, and an error in a callback stays there", async () => {
   const env = fakeEnv();
   const queue = new MessageQueueManager(10, env);
   const told: string[] = [];
@@ -148,6 +148,7 @@ test("each outcome reaches its callback, and an error in a callback stays there"
   });
   const d = queue.peek();
   expect(() => d && queue.handleSuccess(d)).not.toThrow();
+  await env.settle();
   expect(env.logged).toHaveLength(1);
 });
 
