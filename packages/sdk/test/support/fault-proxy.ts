@@ -19,6 +19,8 @@ export type StreamFaultKind =
   | "between CR and LF"
   /** Nothing passes any more in either direction, and neither side is told. */
   | "black hole"
+  /** The same, right behind the head of the answer: what a client sees of a proxy that gathers the body. */
+  | "kept back"
   /** The next 1,000 bytes pass one by one; then all goes on. */
   | "drip";
 
@@ -47,6 +49,7 @@ export class FaultProxy {
   readonly #sockets: Set<Socket> = new Set();
   readonly #hubPort: number;
   readonly #plan: FaultPlan;
+  #isDown = false;
 
   private constructor(server: Server, hubPort: number, plan: FaultPlan) {
     this.#server = server;
@@ -66,6 +69,18 @@ export class FaultProxy {
     return [...this.happened.values()].reduce((sum, count) => sum + count, 0);
   }
 
+  /** Breaks all connections and takes no new ones. */
+  down(): void {
+    this.#isDown = true;
+    for (const socket of this.#sockets) {
+      socket.resetAndDestroy();
+    }
+  }
+
+  up(): void {
+    this.#isDown = false;
+  }
+
   /** Connections of clients that are open. */
   get open(): number {
     return this.#sockets.size;
@@ -80,6 +95,11 @@ export class FaultProxy {
   }
 
   #serve(client: Socket): void {
+    if (this.#isDown) {
+      client.on("error", () => {});
+      client.resetAndDestroy();
+      return;
+    }
     const hub = connect(this.#hubPort, "127.0.0.1");
     this.#sockets.add(client);
     const pair = new Pair(client, hub, this.#plan, (kind) => {
@@ -193,16 +213,16 @@ class Pair {
   /** Where in these bytes the fault happens, if it does. */
   #place(bytes: Buffer): number | undefined {
     const { kind, afterBytes } = this.#fault as StreamFault;
+    if (kind === "kept back") {
+      const head = bytes.indexOf("\r\n\r\n");
+      return head < 0 ? undefined : head + 4;
+    }
     const from = Math.max(0, afterBytes);
     for (let i = from; i < bytes.length; i += 1) {
       const byte = bytes[i] as number;
-      const good =
-        kind === "inside a character"
-          ? (byte & 0xc0) === 0x80
-          : kind === "between CR and LF"
-            ? byte === LF && bytes[i - 1] === CR
-            : true;
-      if (good) {
+      const inside = (byte & 0xc0) === 0x80;
+      const between = byte === LF && bytes[i - 1] === CR;
+      if (kind === "inside a character" ? inside : kind !== "between CR and LF" || between) {
         return i;
       }
     }
@@ -218,7 +238,7 @@ class Pair {
       this.#fault = this.#plan.stream(this.#target as string);
       return true;
     }
-    if (kind === "black hole") {
+    if (kind === "black hole" || kind === "kept back") {
       this.#blackHole = true;
       // Until the client gives up.
       await once(this.#client, "close");

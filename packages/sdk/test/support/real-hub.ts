@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { PublishAnswer } from "../../src/wire/api.ts";
+import type { HistoryAnswer, PublishAnswer } from "../../src/wire/api.ts";
 import type { Incoming } from "../../src/wire/message.ts";
 
 const BINARY = process.env.TIDINGS_BIN;
@@ -19,6 +19,8 @@ export class RealHub {
   readonly #folder: string;
   #process!: ChildProcess;
   #said = "";
+  /** Goes with the hub's own calls here, where it wants one. */
+  token: string | undefined;
 
   private constructor(port: number, folder: string, environment: Record<string, string>) {
     this.port = port;
@@ -68,13 +70,14 @@ export class RealHub {
 
   /** Publishes past the SDK and any proxy. */
   async publish(message: Incoming): Promise<PublishAnswer> {
-    const headers = { "content-type": "application/json" };
     const body = JSON.stringify(message);
-    const response = await fetch(`${this.url}/api/messages`, { method: "POST", headers, body });
-    if (!response.ok) {
-      throw new Error(`the hub answered ${response.status}: ${await response.text()}`);
-    }
-    return (await response.json()) as PublishAnswer;
+    return (await this.#call("/api/messages", { method: "POST", body })) as PublishAnswer;
+  }
+
+  /** The payloads of the messages to a topic that it has stored, in their order. */
+  async history(topic: string): Promise<unknown[]> {
+    const { messages } = (await this.#call(`/api/messages?topic=${topic}&limit=1000`)) as HistoryAnswer;
+    return messages.map(({ payload }) => payload);
   }
 
   /** Runs another command of the binary with the hub's configuration and returns what it prints. */
@@ -85,8 +88,19 @@ export class RealHub {
 
   /** How many streams it has open. */
   async streams(): Promise<number> {
-    const response = await fetch(`${this.url}/api/connections`);
-    return ((await response.json()) as unknown[]).length;
+    return ((await this.#call("/api/connections")) as unknown[]).length;
+  }
+
+  async #call(path: string, init: RequestInit = {}): Promise<unknown> {
+    const headers = new Headers({ "content-type": "application/json" });
+    if (this.token !== undefined) {
+      headers.set("authorization", `Bearer ${this.token}`);
+    }
+    const response = await fetch(this.url + path, { ...init, headers });
+    if (!response.ok) {
+      throw new Error(`the hub answered ${response.status}: ${await response.text()}`);
+    }
+    return response.json();
   }
 
   async #ready(): Promise<void> {
