@@ -96,47 +96,33 @@ export interface Settings
   topics: string[];
 }
 
-const NUMBERS = [
-  "heartbeatInterval",
-  "maxReconnectAttempts",
-  "reconnectBaseDelay",
-  "reconnectMaxDelay",
-  "connectionTimeout",
-  "messageQueueSize",
-  "livenessTimeout",
-  "pauseWhenHidden",
-];
+const NUMBERS = ["heartbeatInterval", "livenessTimeout", "pauseWhenHidden", ...Object.keys(defaults)];
 
 /** Throws `invalid_config` with the field that is at fault. */
 export function settle(config: SSKSConfig): Settings {
   const given = Object.entries(config).filter(([, value]) => value !== undefined && value !== null);
-  const settings = { topics: [], ...defaults, ...Object.fromEntries(given) } as unknown as Settings;
+  const settings: { [field: string]: unknown } = { topics: [], ...defaults, ...Object.fromEntries(given) };
   const need = (field: string, rule: string, check: (value: unknown) => unknown): void => {
-    const value = (settings as unknown as { [key: string]: unknown })[field];
-    if (value !== undefined && !check(value)) {
+    if (!check(settings[field])) {
       throw new HubError("invalid_config", `\`${field}\` must be ${rule}`, { field });
     }
   };
   for (const field of NUMBERS) {
-    need(field, "a number from 0", (value) => typeof value === "number" && value >= 0);
+    need(field, "a number from 0", (value = 0) => (value as number) >= 0);
   }
   need("topics", "a list", Array.isArray);
-  need("types", "a list", Array.isArray);
-  settings.clientId ??= "";
-  need("clientId", "text", (value) => typeof value === "string" && value);
-  settings.endpoint ??= "";
-  need("endpoint", "an http(s) URL", () => {
+  need("types", "a list", (value = []) => Array.isArray(value));
+  need("clientId", "text", (value) => value && typeof value === "string");
+  need("endpoint", "an http(s) URL", (value) => {
     try {
-      const url = new URL(settings.endpoint, globalThis.location?.href);
+      const url = new URL(value as string, globalThis.location?.href);
       const base = url.pathname.replace(/(\/sse)?\/*$/, "");
       url.hash = "";
       settings.apiUrl = new URL(`${base}/`, url);
       url.pathname = `${base}/sse`;
       settings.sseUrl = url;
       return /^https?:$/.test(url.protocol);
-    } catch {
-      return false;
-    }
+    } catch {}
   });
-  return settings;
+  return settings as unknown as Settings;
 }

@@ -41,34 +41,41 @@ export interface StateChange {
 
 type Listener<T> = (value: T) => unknown;
 
-/** Listeners by event. One that throws is logged, and disturbs nobody else. */
-export class Emitter<Events> {
-  // biome-ignore lint/suspicious/noExplicitAny: which value goes with which event is the methods' business.
-  #listeners: Map<PropertyKey, Set<Listener<any>>> = new Map();
-  #log: Logger;
-
-  constructor(log: Logger) {
-    this.#log = log;
-  }
-
+/**
+ * Listeners by event. One that throws is logged, and disturbs nobody else; what one of them causes is told when all have
+ * heard what came before it.
+ */
+export interface Emitter<Events> {
   /** Returns what ends it. The same function twice is called twice. */
-  on<K extends keyof Events>(event: K, run: Listener<Events[K]>): () => void {
-    const listeners = this.#listeners.get(event) ?? new Set();
-    this.#listeners.set(event, listeners);
-    const listener: Listener<Events[K]> = (value) => run(value);
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-    };
-  }
+  on<K extends keyof Events>(event: K, listener: Listener<Events[K]>): () => void;
+  emit<K extends keyof Events>(event: K, value: Events[K]): void;
+  clear(): void;
+}
 
-  emit<K extends keyof Events>(event: K, value: Events[K]): void {
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
-      attempt(this.#log, () => listener(value));
-    }
-  }
-
-  clear(): void {
-    this.#listeners.clear();
-  }
+export function createEmitter<Events>(log: Logger): Emitter<Events> {
+  const listeners = new Set<[event: keyof Events, Listener<never>]>();
+  const untold: [keyof Events, unknown][] = [];
+  return {
+    on(event, listener) {
+      const entry: [keyof Events, Listener<never>] = [event, listener];
+      listeners.add(entry);
+      return () => {
+        listeners.delete(entry);
+      };
+    },
+    emit(event, value) {
+      if (!listeners.size || untold.push([event, value]) > 1) {
+        return;
+      }
+      for (; untold[0]; untold.shift()) {
+        const [name, told] = untold[0];
+        for (const [of, listener] of [...listeners]) {
+          if (of === name) {
+            attempt(log, () => listener(told as never));
+          }
+        }
+      }
+    },
+    clear: () => listeners.clear(),
+  };
 }

@@ -65,33 +65,28 @@ const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: no
 
 /** `crypto.randomUUID` is missing on plain-http pages; `getRandomValues` is not. */
 function uuidv7(now: number): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  for (let i = 5, rest = now; i >= 0; i--, rest = Math.floor(rest / 256)) {
-    bytes[i] = rest % 256;
-  }
-  bytes[6] = 0x70 | ((bytes[6] as number) & 15);
-  bytes[8] = 0x80 | ((bytes[8] as number) & 63);
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  const time = now.toString(16).padStart(12, "0");
+  const random = Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
+  return `${time}7${random}`.replace(/(.{8})(.{4})(.{4})(.{3})/, "$1-$2-$3-8$4-");
 }
 
 function browserPage(): Page {
-  const { document, window } = globalThis as Partial<typeof globalThis>;
+  const { document, addEventListener, removeEventListener } = globalThis as Partial<typeof globalThis>;
   return {
     visible: () => document?.visibilityState !== "hidden",
     listen(event, run) {
       const visibility = event === "visible" || event === "hidden";
-      // Freeze and resume are events of the document, the others of the window.
-      const onDocument = visibility || event === "freeze" || event === "resume";
-      const target: EventTarget | undefined = onDocument ? document : window;
       const type = visibility ? "visibilitychange" : event;
       const listener = (happened: Event): void => {
         if (!visibility || document?.visibilityState === event) {
-          run(!!(happened as PageTransitionEvent).persisted);
+          run((happened as PageTransitionEvent).persisted);
         }
       };
-      target?.addEventListener?.(type, listener);
-      return () => target?.removeEventListener?.(type, listener);
+      // Some of them are events of the document, which the window sees on their way down.
+      addEventListener?.(type, listener, true);
+      return () => removeEventListener?.(type, listener, true);
     },
   };
 }

@@ -12,7 +12,7 @@ export type { HttpOptions, HttpResponse, RequestConfig } from "./http/client.ts"
 export { HttpClient } from "./http/client.ts";
 export type { DispatcherOptions, DispatcherStats } from "./inbox/dispatcher.ts";
 export { EventDispatcher } from "./inbox/dispatcher.ts";
-export type { MessageIterator, MessagesOptions } from "./messages.ts";
+export type { MessagesOptions } from "./messages.ts";
 export type { QueueItem, QueueStats } from "./outbox/queue.ts";
 export { MessageQueueManager } from "./outbox/queue.ts";
 export type { SdkStats } from "./sdk.ts";

@@ -1,104 +1,74 @@
 import type { Emitter, SdkEvents } from "./emitter.ts";
 import type { HubError } from "./errors.ts";
 import type { EventDispatcher } from "./inbox/dispatcher.ts";
-import { ConnectionState, type Message, MessageType } from "./types.ts";
-import { type Deferred, deferred } from "./wait.ts";
+import { type Message, MessageType } from "./types.ts";
+import { deferred } from "./wait.ts";
 
 export interface MessagesOptions {
-  /** By default all but those about the connection itself: `system` and `heartbeat`. */
+  /** By default all but `system` and `heartbeat`. */
   types?: MessageType[];
   /** Ends the iteration. */
   signal?: AbortSignal;
 }
 
-export interface MessageIterator<P> extends AsyncIterableIterator<Message<P>> {
-  return(): Promise<IteratorResult<Message<P>>>;
-}
-
-interface Held<P> {
-  message: Message<P>;
-  handled: Deferred<void>;
-}
+/** By default all but those about the connection itself. */
+const APART: string[] = [MessageType.SYSTEM, MessageType.HEARTBEAT];
 
 /**
- * Messages one by one. A message counts as handled when the next one is asked for, so what was not is delivered again
- * after a crash; and the stream is not read further than the consumer keeps up with.
+ * Messages one by one, from the first `next` on. A message counts as handled when the next one is asked for, so what was
+ * not is delivered again after a crash; and the stream is not read further than the consumer keeps up with.
  */
-export function iterate<P>(
+export async function* iterate<P>(
   dispatcher: EventDispatcher,
   emitter: Emitter<SdkEvents>,
   disposed: AbortSignal,
-  options: MessagesOptions,
-): MessageIterator<P> {
-  const { signal } = options;
-  const types =
-    options.types ?? Object.values(MessageType).filter((type) => !/^(system|heartbeat)$/.test(type));
-  let held: Held<P> | undefined;
-  let given = false;
-  let over = false;
-  let failure: HubError | undefined;
+  { types = Object.values(MessageType).filter((type) => !APART.includes(type)), signal }: MessagesOptions,
+): AsyncGenerator<Message<P>, void> {
+  let held: Message<P> | undefined;
+  let handled = deferred<void>();
   let change = deferred<void>();
+  let failure: HubError | undefined;
+  const listening = new AbortController();
 
-  const end = (): void => {
-    over = true;
-    dispatcher.unsubscribe(id);
-    unlisten();
-    signal?.removeEventListener("abort", leave);
-    disposed.removeEventListener("abort", end);
-    change.resolve();
-  };
-  const leave = (): void => {
-    held?.handled.resolve();
-    held = undefined;
-    end();
-  };
   const id = dispatcher.subscribe(types, (message) => {
-    held = { message, handled: deferred() };
+    held = message;
+    handled = deferred();
     change.resolve();
-    return held.handled.promise;
+    return handled.promise;
   });
   const unlisten = emitter.on("stateChange", ({ to, reason }) => {
-    const final =
-      to === ConnectionState.DISCONNECTED
-        ? reason?.code !== "disconnected"
-        : to === ConnectionState.ERROR && reason?.code !== "attempts_exhausted";
-    if (final) {
+    const left = to === "disconnected" ? "disconnected" : to === "error" && "attempts_exhausted";
+    if (left && reason?.code !== left) {
       failure = reason;
-      end();
+      change.resolve();
     }
   });
-  signal?.addEventListener("abort", leave);
-  disposed.addEventListener("abort", end);
-  if (signal?.aborted || disposed.aborted) {
-    end();
+  const end = (): void => {
+    dispatcher.unsubscribe(id);
+    unlisten();
+    listening.abort();
+    change.resolve();
+    if (!disposed.aborted) {
+      handled.resolve();
+    }
+  };
+  for (const one of [signal, disposed]) {
+    one?.addEventListener("abort", end, { signal: listening.signal });
   }
-
-  return {
-    async next() {
-      if (given) {
-        given = false;
-        held?.handled.resolve();
+  try {
+    while (!signal?.aborted && !disposed.aborted) {
+      if (held) {
+        yield held;
         held = undefined;
-      }
-      while (!held && !over) {
+        handled.resolve();
+      } else if (failure) {
+        throw failure;
+      } else {
         change = deferred();
         await change.promise;
       }
-      if (held && !disposed.aborted) {
-        given = true;
-        return { value: held.message, done: false };
-      }
-      if (failure) {
-        throw failure;
-      }
-      return { value: undefined, done: true };
-    },
-    async return() {
-      leave();
-      return { value: undefined, done: true };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+    }
+  } finally {
+    end();
+  }
 }

@@ -101,7 +101,7 @@ export function compose(base: Base): Parts {
     },
     dispose() {
       ended.abort();
-      connection.disconnect("the SDK was disposed", "disposed");
+      connection.disconnect("disposed", "disposed");
       commands.dispose();
       outbox.dispose();
       inbox.dispose();
@@ -116,13 +116,10 @@ export function compose(base: Base): Parts {
 
 function announce(emitter: Emitter<SdkEvents>, message: Message): void {
   const { type, source } = message;
-  if (type === MessageType.SYSTEM || type === MessageType.HEARTBEAT) {
-    return;
+  if (type !== MessageType.SYSTEM && type !== MessageType.HEARTBEAT) {
+    emitter.emit("message", message);
   }
-  emitter.emit("message", message);
-  if (type === MessageType.PROGRESS) {
-    emitter.emit("progress", message as ProgressMessage);
-  } else if (type === MessageType.ACKNOWLEDGE && source === HUB) {
-    emitter.emit("ack", message as ReceiptMessage);
+  if (type === MessageType.PROGRESS || (type === MessageType.ACKNOWLEDGE && source === HUB)) {
+    emitter.emit(type, message as ProgressMessage & ReceiptMessage);
   }
 }

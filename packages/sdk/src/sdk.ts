@@ -1,12 +1,12 @@
 import type { TaskOptions } from "./commands/commands.ts";
 import type { CommandHandle } from "./commands/handle.ts";
 import { type SSKSConfig, settle } from "./config.ts";
-import { Emitter, type SdkEvents } from "./emitter.ts";
+import { createEmitter, type SdkEvents } from "./emitter.ts";
 import { environment } from "./env.ts";
 import { HubError } from "./errors.ts";
 import { createCredentials } from "./http/credentials.ts";
 import type { DispatcherStats } from "./inbox/dispatcher.ts";
-import { iterate, type MessageIterator, type MessagesOptions } from "./messages.ts";
+import { iterate, type MessagesOptions } from "./messages.ts";
 import type { QueueStats } from "./outbox/queue.ts";
 import { type Base, compose, type Parts } from "./parts.ts";
 import {
@@ -49,7 +49,7 @@ export class SSENotificationSDK {
   constructor(config: SSKSConfig) {
     const settings = settle(config);
     const env = environment(config);
-    const emitter = new Emitter<SdkEvents>(env.log);
+    const emitter = createEmitter<SdkEvents>(env.log);
     const credentials = createCredentials(settings.authToken, settings.headers);
     this.#base = { env, settings, credentials, emitter };
     this.#parts = this.#compose();
@@ -127,7 +127,7 @@ export class SSENotificationSDK {
    * aborts; throws when the connection has come to an end for good.
    */
   // biome-ignore lint/suspicious/noExplicitAny: as for `Message`.
-  messages<P = any>(options: MessagesOptions = {}): MessageIterator<P> {
+  messages<P = any>(options: MessagesOptions = {}): AsyncGenerator<Message<P>, void> {
     const { dispatcher, ended } = this.#parts;
     return iterate(dispatcher, this.#base.emitter, ended.signal, options);
   }
@@ -146,12 +146,9 @@ export class SSENotificationSDK {
   }
 
   /** Resolves when the hub has accepted the message; without a connection it waits in the queue. */
-  send(message: Outgoing, options?: SendOptions): Promise<void> {
-    if (this.#disposed) {
-      return Promise.reject(new HubError("disposed", "the SDK was disposed"));
-    }
-    this.#parts.connection.revive();
-    return this.#parts.outbox.send(message as Message, options);
+  async send(message: Outgoing, options?: SendOptions): Promise<void> {
+    this.#wake();
+    await this.#parts.outbox.publish(message, options);
   }
 
   sendText(content: string, options?: SendToOptions): Promise<void> {
@@ -170,10 +167,12 @@ export class SSENotificationSDK {
     params?: Record<string, any>,
     options: CommandOptions = {},
   ): Promise<string> {
-    const { taskId, timeout, requireAck, target, priority = MessagePriority.HIGH, signal } = options;
+    this.#wake();
+    const { taskId, requireAck, target, ...sending } = options;
+    const { timeout } = options;
     const commandId = this.#base.env.uuid();
     const payload = { commandId, action, taskId, params, timeout, requireAck };
-    await this.send({ type: MessageType.COMMAND, target, payload }, { priority, timeout, signal });
+    await this.#parts.commands.publish(payload, target, { priority: MessagePriority.HIGH, ...sending });
     return commandId;
   }
 
@@ -183,7 +182,7 @@ export class SSENotificationSDK {
    */
   // biome-ignore lint/suspicious/noExplicitAny: as for `CommandHandle`.
   command<R = any>(name: string, params?: object, options?: TaskOptions): CommandHandle<R> {
-    this.#parts.connection.revive();
+    this.#wake();
     return this.#parts.commands.command(name, params, options);
   }
 
@@ -278,6 +277,14 @@ export class SSENotificationSDK {
     emitter.on("stateChange", ({ to, from }) => this.#handlers.onStateChange?.(to, from));
     emitter.on("error", (error) => this.#handlers.onError?.(error));
     return parts;
+  }
+
+  /** What is sent shall not wait for a connection that has given up. */
+  #wake(): void {
+    if (this.#disposed) {
+      throw new HubError("disposed");
+    }
+    this.#parts.connection.revive();
   }
 
   async #control(action: CommandAction, taskId?: string, options?: CallOptions): Promise<void> {

@@ -364,9 +364,9 @@ describe("default handlers", () => {
       "connect",
       "subscription",
       "default",
-      "error network",
       "reconnecting",
       "disconnect network",
+      "error network",
       "reconnecting 1/10",
       "disconnected",
     ]);

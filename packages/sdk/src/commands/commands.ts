@@ -41,6 +41,12 @@ export interface Commands {
   /** The handle of a command, or of a task, that was sent earlier, also by a page before this one. */
   // biome-ignore lint/suspicious/noExplicitAny: as for `CommandHandle`.
   attach<R = any>(id: string, options?: CallOptions & { target?: string }): CommandHandle<R>;
+  /** Sends what the payload says to the hub or, with `target`, to that client; gives the hub's answer. */
+  publish(
+    payload: { commandId?: string; action: CommandAction; taskId?: string },
+    target?: string,
+    options?: SendOptions,
+  ): Promise<Accepted & { tasks?: Task[] }>;
   /** Takes what concerns a command; `false` for all other messages. */
   receive(message: Message): boolean;
   dispose(): void;
@@ -68,11 +74,7 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
   /** By the ids of commands, and of their tasks as far as they are known. */
   const all = new Map<unknown, Running>();
 
-  const publish = (
-    payload: { commandId?: string; action: CommandAction; taskId?: string },
-    target?: string,
-    options?: SendOptions,
-  ): Promise<Accepted & { tasks?: Task[] }> => {
+  const publish: Commands["publish"] = (payload, target, options) => {
     const { commandId = env.uuid() } = payload;
     const type = MessageType.COMMAND;
     return outbox.publish({ id: commandId, type, target, payload: { commandId, ...payload } }, options);
@@ -151,6 +153,7 @@ export function createCommands(env: Env, outbox: Outbox): Commands {
   };
 
   return {
+    publish,
     command(name, params, { target, signal, timeout, priority = MessagePriority.NORMAL, ...more } = {}) {
       const commandId = env.uuid();
       const { handle, settle, fail } = start(commandId, target, {

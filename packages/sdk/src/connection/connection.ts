@@ -81,7 +81,8 @@ const PLANNED = /^(stream_ended|maintenance|reconnect|lifetime|token_expired)$/;
  * effect.
  */
 export function createConnection(parts: ConnectionParts): Connection {
-  const { env, settings, credentials, emitter, sink, onEvent } = parts;
+  const { env, settings, credentials, sink, onEvent } = parts;
+  const { emit } = parts.emitter;
   const { now, random, setTimeout, clearTimeout, page } = env;
   const { maxReconnectAttempts: maxAttempts, reconnectMaxDelay, pauseWhenHidden } = settings;
   const topics = new Set(settings.topics);
@@ -93,8 +94,6 @@ export function createConnection(parts: ConnectionParts): Connection {
   let requested = new Set<string>();
   let cursor = "";
   let attempt: Attempt | undefined;
-  /** Raised with every beginning and end of an attempt, to see whether a listener has interfered. */
-  let turn = 0;
   let timer: unknown;
   let hideTimer: unknown;
   let unwatch: (() => void)[] = [];
@@ -128,7 +127,6 @@ export function createConnection(parts: ConnectionParts): Connection {
   /** Ends the attempt, or the wait for one, without a word. */
   const drop = (): Attempt | undefined => {
     const dropped = attempt;
-    turn++;
     attempt = undefined;
     clearTimeout(timer);
     liveness.stop();
@@ -147,11 +145,11 @@ export function createConnection(parts: ConnectionParts): Connection {
     } else if (from === CONNECTED) {
       ready = deferred();
     }
-    emitter.emit("stateChange", { from, to, reason });
+    emit("stateChange", { from, to, reason });
     if (to === CONNECTED) {
-      emitter.emit("connected", detail as ConnectDetail);
+      emit("connected", detail as ConnectDetail);
     } else if (from === CONNECTED) {
-      emitter.emit("disconnected", reason as HubError);
+      emit("disconnected", reason as HubError);
     }
   };
 
@@ -178,7 +176,7 @@ export function createConnection(parts: ConnectionParts): Connection {
   const run = async (mine: Attempt): Promise<void> => {
     const { signal } = mine;
     const failed = (cause: unknown): never => {
-      throw transient("credentials_failed", "no token or headers", { cause });
+      throw transient("credentials_failed", undefined, { cause });
     };
     const headers = await credentials.headers(signal).catch(failed);
     signal.throwIfAborted();
@@ -186,7 +184,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       end(
         mine.answered
           ? transient("stream_buffered", "a proxy seems to hold the stream back")
-          : transient("timeout", "no answer in time"),
+          : transient("timeout"),
       ),
     );
     // Without other headers the cursor goes into the URL: by itself it would make browsers ask other origins for leave,
@@ -203,7 +201,7 @@ export function createConnection(parts: ConnectionParts): Connection {
         throw error;
       }
       clearTimeout(timer);
-      emitter.emit("tokenExpired", refused);
+      emit("tokenExpired", refused);
       if (refreshed || !(await credentials.refresh(headers).catch(failed))) {
         throw error;
       }
@@ -259,7 +257,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       message = JSON.parse(event.data);
     } catch {}
     if (typeof message?.id !== "string" || typeof message.source !== "string") {
-      emitter.emit("error", new HubError("invalid_response", "an event is no message"));
+      emit("error", new HubError("invalid_response", "an event is no message"));
       return;
     }
     const { source, type, payload } = message;
@@ -291,19 +289,18 @@ export function createConnection(parts: ConnectionParts): Connection {
   // biome-ignore lint/suspicious/noExplicitAny: the detail of each event is another.
   const obey = (order: string, told: any): void => {
     const { reason = order, reconnect, retryAfterMs } = told;
-    const message = `told by the hub: ${reason}`;
     if (order === "gap") {
-      emitter.emit("gap", told);
+      emit("gap", told);
     } else if (order === "disconnect" && !reconnect) {
-      const error = new HubError(reason, message);
+      const error = new HubError(reason);
       finish(DISCONNECTED, error);
       if (reason === "replaced") {
-        emitter.emit("replaced", error);
+        emit("replaced", error);
       }
     } else if (/^(disconnect|maintenance|reconnect)$/.test(order)) {
-      const error = transient(reason, message, { retryAfterMs });
+      const error = transient(reason, undefined, { retryAfterMs });
       if (reason === "token_expired") {
-        emitter.emit("tokenExpired", error);
+        emit("tokenExpired", error);
       }
       end(error);
     }
@@ -317,7 +314,6 @@ export function createConnection(parts: ConnectionParts): Connection {
     }
     const { connectedAt, useful } = ended;
     const { code, message, retryable, retryAfterMs = 0 } = error;
-    const mine = turn;
     refreshed = false;
     if (connectedAt && (useful || now() - connectedAt >= GOOD_LIFE)) {
       failures = counted = 0;
@@ -340,15 +336,11 @@ export function createConnection(parts: ConnectionParts): Connection {
       const delay = atOnce ? 0 : Math.max(floor, least + random() * (bound - least));
       notBefore = now() + floor;
       later(delay, open);
+      trying(error);
       if (!PLANNED.test(code)) {
-        emitter.emit("error", error);
+        emit("error", error);
       }
-      if (turn === mine) {
-        trying(error);
-      }
-      if (turn === mine) {
-        emitter.emit("reconnecting", { attempt: failures, maxAttempts, delay });
-      }
+      emit("reconnecting", { attempt: failures, maxAttempts, delay });
     }
   };
 
@@ -366,7 +358,7 @@ export function createConnection(parts: ConnectionParts): Connection {
     ready = deferred();
     setState(to, error);
     if (to === ERROR) {
-      emitter.emit("error", error);
+      emit("error", error);
     }
     failed.reject(error);
   };
@@ -392,7 +384,7 @@ export function createConnection(parts: ConnectionParts): Connection {
     if (!idle()) {
       drop();
       suspended = true;
-      trying(transient("suspended", "the page is hidden"));
+      trying(transient("suspended"));
     }
   };
 

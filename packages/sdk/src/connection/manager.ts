@@ -1,5 +1,5 @@
 import { type SSKSConfig, settle } from "../config.ts";
-import { Emitter, type SdkEvents } from "../emitter.ts";
+import { createEmitter, type Emitter, type SdkEvents } from "../emitter.ts";
 import { environment } from "../env.ts";
 import { createCredentials } from "../http/credentials.ts";
 import type { CallOptions, ConnectionState } from "../types.ts";
@@ -17,7 +17,7 @@ export class SSEConnectionManager {
 
   constructor(config: SSKSConfig) {
     const env = environment(config);
-    const emitter = new Emitter<SdkEvents & { event: MessageEvent }>(env.log);
+    const emitter = createEmitter<SdkEvents & { event: MessageEvent }>(env.log);
     const settings = settle(config);
     this.#emitter = emitter;
     this.#connection = createConnection({

@@ -8,7 +8,7 @@ import { retryAfter } from "../http/retry.ts";
 export function streamUrl(settings: Settings, topics: Iterable<string>, lastEventId: string): URL {
   const { clientId, device, exclusive, heartbeatInterval: heartbeat, instance, since, types } = settings;
   const parameters = {
-    v: 1,
+    v: "1",
     clientId,
     topics: [...topics].join(),
     types: types?.join(),
@@ -20,12 +20,13 @@ export function streamUrl(settings: Settings, topics: Iterable<string>, lastEven
     lastEventId,
   };
   const url = new URL(settings.sseUrl);
-  for (const [name, value] of Object.entries(parameters)) {
-    if (value) {
-      // Not by URLSearchParams: it writes a space as `+`, which is a wildcard to the hub.
-      url.search += `${url.search && "&"}${name}=${encodeURIComponent(value)}`;
-    }
-  }
+  // Not by URLSearchParams: it writes a space as `+`, which is a wildcard to the hub.
+  url.search = [
+    url.search.slice(1),
+    ...Object.entries(parameters).map(([name, value]) => value && `${name}=${encodeURIComponent(value)}`),
+  ]
+    .filter(Boolean)
+    .join("&");
   return url;
 }
 

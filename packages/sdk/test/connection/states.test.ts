@@ -195,7 +195,7 @@ describe("losing the stream", () => {
     expect(wire.page.listeners()).toBe(0);
     await wire.clock.advance(100_000);
     expect(wire.requests).toHaveLength(1);
-    expect(log).toEqual(["error network", "reconnecting", "disconnected"]);
+    expect(log).toEqual(["reconnecting", "error network", "disconnected"]);
   });
 
   test("disconnect() and connect() in one turn end connected, with one stream open", async () => {

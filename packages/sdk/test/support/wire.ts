@@ -1,7 +1,7 @@
 import { type SSKSConfig, settle } from "../../src/config.ts";
 import { type Connection, createConnection } from "../../src/connection/connection.ts";
 import type { Sink } from "../../src/connection/sink.ts";
-import { Emitter, type SdkEvents } from "../../src/emitter.ts";
+import { createEmitter, type SdkEvents } from "../../src/emitter.ts";
 import { environment, type Logger } from "../../src/env.ts";
 import { createCredentials } from "../../src/http/credentials.ts";
 import { VirtualClock, VirtualPage } from "../../src/testing/index.ts";
@@ -181,7 +181,7 @@ export class Wire {
   connection(config: Partial<SSKSConfig> = {}, log: string[] = [], receive?: Sink["receive"]): Connection {
     const options = { ...this.options, ...config };
     const env = environment(options);
-    const emitter = new Emitter<SdkEvents>(env.log);
+    const emitter = createEmitter<SdkEvents>(env.log);
     emitter.on("stateChange", ({ to }) => log.push(to));
     emitter.on("error", ({ code }) => log.push(`error ${code}`));
     const credentials = createCredentials(options.authToken, options.headers);
