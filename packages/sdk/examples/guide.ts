@@ -77,3 +77,11 @@ for await (const message of sdk.messages<Order>({ types: [MessageType.JSON], sig
 }
 
 sdk.dispose();
+
+// Another client that runs commands.
+const worker = new SSENotificationSDK({ endpoint: "https://hub.example.com", clientId: "worker" });
+worker.subscribe([MessageType.COMMAND], async ({ source, payload: { commandId, params } }) => {
+  const target = source;
+  await worker.send({ type: MessageType.PROGRESS, target, payload: { taskId: commandId, progress: 50 } });
+  await worker.sendJSON({ commandId, result: { pages: params.pages } }, { target });
+});

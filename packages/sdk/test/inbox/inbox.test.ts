@@ -1,3 +1,5 @@
+import v8 from "node:v8";
+import vm from "node:vm";
 import { expect, test } from "vitest";
 import { createApi } from "../../src/http/api.ts";
 import { createCredentials } from "../../src/http/credentials.ts";
@@ -256,6 +258,37 @@ test("what an observer took counts as handled", async () => {
   receive(mail("other", { requireAck: true }), "e-2");
   await env.advance(50);
   expect(acked().map(({ messages }) => messages)).toEqual([[{ source: "bob", id: "mine" }]]);
+});
+
+test("1,000,000 messages through the inbox, some of them twice, keep the heap flat", async () => {
+  v8.setFlagsFromString("--expose-gc");
+  const collect = vm.runInNewContext("gc") as () => void;
+  const heap = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const { env, dispatcher, receive } = fixture();
+  let handled = 0;
+  dispatcher.subscribe([DATA], () => void handled++);
+  dispatcher.subscribe([DATA], async () => void handled++);
+  const run = async (from: number, to: number): Promise<void> => {
+    for (let n = from; n < to; n++) {
+      await receive(mail(`m${n}`), `e-${n}`);
+      if (n % 10 === 0) {
+        await receive(mail(`m${n}`), `e-${n}`);
+      }
+      if (n % 1000 === 0) {
+        await env.advance(50);
+        env.requests.length = 0;
+      }
+    }
+  };
+  await run(0, 50_000);
+  const before = heap();
+  await run(50_000, 1_000_000);
+  await env.settle();
+  expect(handled).toBe(2_000_000);
+  expect(heap() - before).toBeLessThan(2_000_000);
 });
 
 test("defect 16: after dispose nothing is acknowledged that was not handled, and no timer is left", async () => {
