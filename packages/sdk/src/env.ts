@@ -36,24 +36,32 @@ export type PageEvent =
 /** The browser's page. Where there is none (Node, workers) it is always visible and nothing happens to it. */
 export interface Page {
   visible(): boolean;
-  /** `persisted` says of pagehide and pageshow that the page goes to, or comes from, the back-forward cache. Returns what ends it. */
-  listen(event: PageEvent, run: (persisted: boolean) => void): () => void;
+  /** Returns what ends it. */
+  listen(event: PageEvent, run: () => void): () => void;
 }
 
 /** The environment that the configuration describes, completed by the platform's own. Touches no global until it is called. */
 export function environment(config: Partial<SSKSConfig> = {}): Env {
-  const { fetch, now, random, setTimeout, clearTimeout, logger, debug } = config;
-  const clock = now ?? Date.now;
+  const {
+    fetch,
+    now = Date.now,
+    random = Math.random,
+    setTimeout = globalThis.setTimeout,
+    clearTimeout = globalThis.clearTimeout as (handle: unknown) => void,
+    debug,
+    logger = debug ? console : silent,
+    page = browserPage(),
+  } = config;
   return {
-    // Browsers refuse to run a fetch that is called as a method of another object.
+    // Looked up at each call: others may put theirs in its place later.
     fetch: (input, init) => (fetch ?? globalThis.fetch)(input, init),
-    now: clock,
-    setTimeout: (run, ms) => (setTimeout ?? globalThis.setTimeout)(run, Math.min(ms, LONGEST_TIMER)),
-    clearTimeout: clearTimeout ?? ((handle) => globalThis.clearTimeout(handle as number)),
-    random: random ?? Math.random,
-    log: logger ?? (debug ? console : silent),
-    page: config.page ?? browserPage(),
-    uuid: () => uuidv7(clock()),
+    now,
+    setTimeout: (run, ms) => setTimeout(run, Math.min(ms, LONGEST_TIMER)),
+    clearTimeout,
+    random,
+    log: logger,
+    page,
+    uuid: () => uuidv7(now()),
   };
 }
 
@@ -79,9 +87,9 @@ function browserPage(): Page {
     listen(event, run) {
       const visibility = event === "visible" || event === "hidden";
       const type = visibility ? "visibilitychange" : event;
-      const listener = (happened: Event): void => {
+      const listener = (): void => {
         if (!visibility || document?.visibilityState === event) {
-          run((happened as PageTransitionEvent).persisted);
+          run();
         }
       };
       // Some of them are events of the document, which the window sees on their way down.

@@ -4,7 +4,6 @@ import type { ErrorCode as HubErrorCode } from "./wire/errors.ts";
 export type ClientErrorCode =
   | "aborted"
   | "attempts_exhausted"
-  | "credentials_failed"
   | "disposed"
   | "disconnected"
   | "event_too_large"

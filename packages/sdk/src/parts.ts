@@ -8,11 +8,11 @@ import { createApi } from "./http/api.ts";
 import type { Credentials } from "./http/credentials.ts";
 import { createAcks } from "./inbox/acks.ts";
 import { EventDispatcher } from "./inbox/dispatcher.ts";
-import { createInbox, HANDLER_RETRY_DELAYS, HUB, type Inbox } from "./inbox/inbox.ts";
+import { createInbox, HANDLER_RETRY_DELAYS, HUB } from "./inbox/inbox.ts";
 import { createOutbox, type Outbox } from "./outbox/outbox.ts";
 import { Queue } from "./outbox/queue.ts";
 import { type ChangeTopic, createTopics } from "./topics.ts";
-import { type Message, MessageType, type ProgressMessage, type ReceiptMessage } from "./types.ts";
+import { MessageType, type ProgressMessage, type ReceiptMessage } from "./types.ts";
 import { attempt } from "./wait.ts";
 
 /** What outlives a dispose: only what has neither timers nor listeners nor sockets. */
@@ -24,18 +24,15 @@ export interface Base {
 }
 
 /** The parts of one life of an SDK. */
-export interface Parts {
+export interface Parts extends Base {
   connection: Connection;
   queue: Queue;
   outbox: Outbox;
   dispatcher: EventDispatcher;
-  inbox: Inbox;
   commands: Commands;
   changeTopic: ChangeTopic;
   /** Aborted by dispose. */
   ended: AbortController;
-  /** Resolves when what the store kept is in place. */
-  load(): Promise<void> | undefined;
   dispose(): void;
 }
 
@@ -54,39 +51,26 @@ export function compose(base: Base): Parts {
   });
   const acks = createAcks(env, api, settings);
   const inbox = createInbox(dispatcher, acks, clientId, (message) => {
-    announce(emitter, message);
+    const { type, source } = message;
+    if (type !== MessageType.SYSTEM && type !== MessageType.HEARTBEAT) {
+      emitter.emit("message", message);
+    }
+    if (type === MessageType.PROGRESS || (type === MessageType.ACKNOWLEDGE && source === HUB)) {
+      emitter.emit(type, message as ProgressMessage & ReceiptMessage);
+    }
     return commands.receive(message);
   });
-  const connection = createConnection({ ...base, sink: inbox });
-  const changeTopic = createTopics(connection, api, emitter);
   const ended = new AbortController();
-
-  queue.onFailure = (error, message) => {
-    const { code } = error as HubError;
-    if (code === "evicted" || code === "queue_full") {
-      emitter.emit("queueOverflow", message);
-    }
-  };
-  emitter.on("stateChange", ({ to }) => outbox.setOnline(to === "connected"));
-  emitter.on("connected", ({ idempotencyWindow }) => {
-    outbox.idempotencyWindow = idempotencyWindow?.ms ?? outbox.idempotencyWindow;
-  });
-
   let loading: Promise<void> | undefined;
   let unlisten: (() => void)[] = [];
-  return {
-    connection,
-    queue,
-    outbox,
-    dispatcher,
-    inbox,
-    commands,
-    changeTopic,
-    ended,
-    load() {
+  const connection = createConnection({
+    ...base,
+    sink: inbox,
+    prepare() {
       if (!unlisten.length) {
-        const leaving = (): Promise<void> => acks.flush(true);
-        unlisten = (["hidden", "pagehide"] as const).map((event) => env.page.listen(event, leaving));
+        unlisten = (["hidden", "pagehide"] as const).map((event) =>
+          env.page.listen(event, () => acks.flush(true)),
+        );
       }
       loading ??= store
         ?.load()
@@ -99,6 +83,27 @@ export function compose(base: Base): Parts {
         .catch(() => {});
       return loading;
     },
+  });
+
+  queue.onFailure = (error, message) => {
+    if (/^(evicted|queue_full)$/.test((error as HubError).code)) {
+      emitter.emit("queueOverflow", message);
+    }
+  };
+  emitter.on("stateChange", ({ to }) => outbox.setOnline(to === "connected"));
+  emitter.on("connected", ({ idempotencyWindow }) => {
+    outbox.idempotencyWindow = idempotencyWindow?.ms ?? outbox.idempotencyWindow;
+  });
+
+  return {
+    ...base,
+    connection,
+    queue,
+    outbox,
+    dispatcher,
+    commands,
+    changeTopic: createTopics(connection, api, emitter),
+    ended,
     dispose() {
       ended.abort();
       connection.disconnect("disposed", "disposed");
@@ -112,14 +117,4 @@ export function compose(base: Base): Parts {
       emitter.clear();
     },
   };
-}
-
-function announce(emitter: Emitter<SdkEvents>, message: Message): void {
-  const { type, source } = message;
-  if (type !== MessageType.SYSTEM && type !== MessageType.HEARTBEAT) {
-    emitter.emit("message", message);
-  }
-  if (type === MessageType.PROGRESS || (type === MessageType.ACKNOWLEDGE && source === HUB)) {
-    emitter.emit(type, message as ProgressMessage & ReceiptMessage);
-  }
 }

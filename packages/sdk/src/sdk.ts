@@ -38,12 +38,9 @@ export interface SdkStats {
  * when the handlers are through; the connection is made again until somebody says that it shall not be.
  */
 export class SSENotificationSDK {
-  #base: Base;
   #parts: Parts;
   #handlers: EventHandlerMap = {};
   #disposed = false;
-  /** Raised by whoever decides whether there is to be a connection. */
-  #turn = 0;
 
   /** Connects at once unless `autoConnect` is false. Throws `invalid_config` with the field that is at fault. */
   constructor(config: SSKSConfig) {
@@ -51,8 +48,7 @@ export class SSENotificationSDK {
     const env = environment(config);
     const emitter = createEmitter<SdkEvents>(env.log);
     const credentials = createCredentials(settings.authToken, settings.headers);
-    this.#base = { env, settings, credentials, emitter };
-    this.#parts = this.#compose();
+    this.#parts = this.#compose({ env, settings, credentials, emitter });
     if (settings.autoConnect) {
       // How it goes is told by events; who wants to wait for it calls `ready`.
       this.connect().catch(() => {});
@@ -63,19 +59,9 @@ export class SSENotificationSDK {
    * Connects, or tries at once where an attempt is waited for. Resolves when the stream is open and rejects when there
    * are no more attempts; an abort or a timeout ends the wait alone. After `dispose` it begins a new life.
    */
-  async connect(options?: CallOptions): Promise<void> {
-    options?.signal?.throwIfAborted();
+  connect(options?: CallOptions): Promise<void> {
     this.#disposed = false;
-    const turn = ++this.#turn;
-    const { connection, load } = this.#parts;
-    const loading = load();
-    if (loading) {
-      await loading;
-      if (turn !== this.#turn) {
-        throw new HubError("disconnected", "disconnect() was called");
-      }
-    }
-    return connection.connect(options);
+    return this.#parts.connection.connect(options);
   }
 
   /** Resolves when the stream is open, over all reconnects; rejects when there are no more attempts. */
@@ -85,13 +71,12 @@ export class SSENotificationSDK {
 
   /** Leaves the stream, or the wait for one, for a new one that goes on where this one was. */
   reconnect(options?: CallOptions): Promise<void> {
-    const { connection } = this.#parts;
-    return connection.state === "disconnected" ? this.connect(options) : connection.reconnect(options);
+    this.#disposed = false;
+    return this.#parts.connection.reconnect(options);
   }
 
   /** Closes the stream. What is sent meanwhile waits for the next `connect`. */
   disconnect(reason?: string): void {
-    this.#turn++;
     this.#parts.connection.disconnect(reason);
   }
 
@@ -128,8 +113,8 @@ export class SSENotificationSDK {
    */
   // biome-ignore lint/suspicious/noExplicitAny: as for `Message`.
   messages<P = any>(options: MessagesOptions = {}): AsyncGenerator<Message<P>, void> {
-    const { dispatcher, ended } = this.#parts;
-    return iterate(dispatcher, this.#base.emitter, ended.signal, options);
+    const { dispatcher, emitter, ended } = this.#parts;
+    return iterate(dispatcher, emitter, ended.signal, options);
   }
 
   /** Adds a topic or pattern to the subscriptions. They are restored with every stream. */
@@ -170,7 +155,7 @@ export class SSENotificationSDK {
     this.#wake();
     const { taskId, requireAck, target, ...sending } = options;
     const { timeout } = options;
-    const commandId = this.#base.env.uuid();
+    const commandId = this.#parts.env.uuid();
     const payload = { commandId, action, taskId, params, timeout, requireAck };
     await this.#parts.commands.publish(payload, target, { priority: MessagePriority.HIGH, ...sending });
     return commandId;
@@ -214,7 +199,7 @@ export class SSENotificationSDK {
 
   /** Listens to what happens to the SDK itself; returns what ends it. */
   on<K extends keyof SdkEvents>(event: K, listener: (value: SdkEvents[K]) => unknown): () => void {
-    return this.#base.emitter.on(event, listener);
+    return this.#parts.emitter.on(event, listener);
   }
 
   onConnectionChange(callback: (state: ConnectionState, prevState: ConnectionState) => void): () => void {
@@ -247,7 +232,7 @@ export class SSENotificationSDK {
 
   /** The token of all further requests. A connection that was refused for its token is made again. */
   setAuthToken(token: string): void {
-    this.#base.credentials.set(token);
+    this.#parts.credentials.set(token);
     this.#parts.connection.revive(true);
   }
 
@@ -257,16 +242,15 @@ export class SSENotificationSDK {
       return;
     }
     this.#disposed = true;
-    this.#turn++;
     this.#parts.dispose();
     this.#handlers = {};
     // Idle, but ready for the subscriptions of a component that is mounted again.
-    this.#parts = this.#compose();
+    this.#parts = this.#compose(this.#parts);
   }
 
-  #compose(): Parts {
-    const parts = compose(this.#base);
-    const { emitter } = this.#base;
+  #compose(base: Base): Parts {
+    const parts = compose(base);
+    const { emitter } = parts;
     emitter.on("connected", () => this.#handlers.onConnect?.());
     emitter.on("disconnected", ({ code, message }) =>
       this.#handlers.onDisconnect?.(code === "disconnected" ? message : code),

@@ -4,9 +4,9 @@ import type { Env, PageEvent } from "../env.ts";
 import { broken, type ErrorCode, HubError, toHubError, transient } from "../errors.ts";
 import type { Credentials } from "../http/credentials.ts";
 import { spread } from "../http/retry.ts";
-import { type CallOptions, type ConnectDetail, ConnectionState, type Message } from "../types.ts";
+import type { CallOptions, ConnectDetail, ConnectionState, Message } from "../types.ts";
 import { deferred, wait } from "../wait.ts";
-import { createDecoder, type Decoded, type Decoder } from "./decoder.ts";
+import { createDecoder, type Decoded } from "./decoder.ts";
 import { createLiveness } from "./liveness.ts";
 import type { Sink } from "./sink.ts";
 import { openStream, streamUrl } from "./stream.ts";
@@ -17,6 +17,8 @@ export interface ConnectionParts {
   credentials: Credentials;
   emitter: Emitter<SdkEvents>;
   sink?: Sink;
+  /** Awaited before each request; it must not reject. */
+  prepare?: () => Promise<void> | undefined;
   /** Sees every event as it came. */
   onEvent?: (event: Decoded) => void;
 }
@@ -45,17 +47,10 @@ export interface Connection {
   revive(always?: boolean): void;
 }
 
-/** One generation: whatever belongs to an earlier one finds it aborted and is dropped. */
-interface Attempt extends AbortController {
-  /** An event stream has begun. */
-  answered?: boolean;
-  /** When the hub's `connect` event came. */
-  connectedAt?: number;
-  /** A message came: the stream was of use. */
-  useful?: boolean;
-}
-
-const { DISCONNECTED, CONNECTING, CONNECTED, RECONNECTING, ERROR } = ConnectionState;
+// Not by the enum, so that it is left out of programs that do not name its members.
+const DISCONNECTED = "disconnected" as ConnectionState;
+const CONNECTED = "connected" as ConnectionState;
+const ERROR = "error" as ConnectionState;
 
 /** Until the hub has said how large its events are. */
 const EVENT_BYTES_MAX = 2 << 20;
@@ -77,11 +72,11 @@ const PLANNED = /^(stream_ended|maintenance|reconnect|lifetime|token_expired)$/;
  * Keeps one stream from the hub open.
  *
  * At any moment there is at most one attempt, with one AbortController, and one timer: of the connect timeout, of the
- * liveness watch, or of the wait for the next attempt. An attempt ends once, and from then on nothing of it has an
- * effect.
+ * liveness watch, or of the wait for the next attempt (and, while a page with `pauseWhenHidden` is hidden, of that).
+ * An attempt ends once, and whatever comes of it later finds it aborted and is dropped.
  */
 export function createConnection(parts: ConnectionParts): Connection {
-  const { env, settings, credentials, sink, onEvent } = parts;
+  const { env, settings, credentials, sink, prepare, onEvent } = parts;
   const { emit } = parts.emitter;
   const { now, random, setTimeout, clearTimeout, page } = env;
   const { maxReconnectAttempts: maxAttempts, reconnectMaxDelay, pauseWhenHidden } = settings;
@@ -93,9 +88,7 @@ export function createConnection(parts: ConnectionParts): Connection {
   let detail: ConnectDetail | undefined;
   let requested = new Set<string>();
   let cursor = "";
-  let attempt: Attempt | undefined;
   let timer: unknown;
-  let hideTimer: unknown;
   let unwatch: (() => void)[] = [];
   let wasConnected = false;
   /** The last refusal was a 401, and a new token was asked for. */
@@ -113,7 +106,11 @@ export function createConnection(parts: ConnectionParts): Connection {
   /** The hub wants no attempt before. */
   let notBefore = 0;
   let overflows = 0;
-  let overflowAt: string | undefined;
+
+  let attempt: AbortController | undefined;
+  /** Of this attempt: when the hub's `connect` event came, and whether a message did, so that it was of use. */
+  let connectedAt = 0;
+  let useful = false;
 
   const liveness = createLiveness(env, (asleep) =>
     end(transient("timeout", "the stream is silent"), true, asleep),
@@ -125,13 +122,11 @@ export function createConnection(parts: ConnectionParts): Connection {
   };
 
   /** Ends the attempt, or the wait for one, without a word. */
-  const drop = (): Attempt | undefined => {
-    const dropped = attempt;
-    attempt = undefined;
+  const drop = (): void => {
     clearTimeout(timer);
     liveness.stop();
-    dropped?.abort();
-    return dropped;
+    attempt?.abort();
+    attempt = undefined;
   };
 
   const setState = (to: ConnectionState, reason?: HubError): void => {
@@ -153,7 +148,9 @@ export function createConnection(parts: ConnectionParts): Connection {
     }
   };
 
-  const trying = (reason?: HubError): void => setState(wasConnected ? RECONNECTING : CONNECTING, reason);
+  const trying = (reason?: HubError): void =>
+    setState((wasConnected ? "reconnecting" : "connecting") as ConnectionState, reason);
+
   const idle = (): boolean => state === DISCONNECTED || state === ERROR;
 
   const begin = (): void => {
@@ -163,38 +160,36 @@ export function createConnection(parts: ConnectionParts): Connection {
 
   const open = (): void => {
     drop();
-    const mine: Attempt = new AbortController();
+    const mine = new AbortController();
     attempt = mine;
+    connectedAt = 0;
+    useful = false;
     trying();
-    run(mine).catch((error) => {
+    run(mine.signal).catch((error) => {
       if (attempt === mine) {
         end(toHubError(error, "network"));
       }
     });
   };
 
-  const run = async (mine: Attempt): Promise<void> => {
-    const { signal } = mine;
-    const failed = (cause: unknown): never => {
-      throw transient("credentials_failed", undefined, { cause });
-    };
-    const headers = await credentials.headers(signal).catch(failed);
+  const run = async (signal: AbortSignal): Promise<void> => {
+    let answered = false;
+    await prepare?.();
+    const headers = await credentials.headers(signal).catch(broken);
     signal.throwIfAborted();
     later(settings.connectionTimeout, () =>
-      end(
-        mine.answered
-          ? transient("stream_buffered", "a proxy seems to hold the stream back")
-          : transient("timeout"),
-      ),
+      end(answered ? transient("stream_buffered", "a proxy may hold the stream back") : transient("timeout")),
     );
     // Without other headers the cursor goes into the URL: by itself it would make browsers ask other origins for leave,
     // and not before the first reconnect.
     const inHeader = cursor && Object.keys(headers).length;
-    const sent = inHeader ? { ...headers, "last-event-id": cursor } : headers;
+    const url = streamUrl(settings, topics, cursor, !inHeader);
     requested = new Set(topics);
-    const given = cursor ? { ...settings, since: undefined } : settings;
     try {
-      await read(mine, await openStream(env, streamUrl(given, topics, inHeader ? "" : cursor), sent, signal));
+      const sent = inHeader ? { ...headers, "last-event-id": cursor } : headers;
+      const body = await openStream(env, url, sent, signal);
+      answered = true;
+      await read(signal, body).finally(() => body.cancel().catch(() => {}));
     } catch (error) {
       const refused = error as HubError;
       if (signal.aborted || refused.status !== 401) {
@@ -202,56 +197,49 @@ export function createConnection(parts: ConnectionParts): Connection {
       }
       clearTimeout(timer);
       emit("tokenExpired", refused);
-      if (refreshed || !(await credentials.refresh(headers).catch(failed))) {
+      if (refreshed || !(await credentials.refresh(headers).catch(broken))) {
         throw error;
       }
-      if (attempt === mine) {
-        refreshed = true;
-        open();
-      }
+      signal.throwIfAborted();
+      refreshed = true;
+      open();
     }
   };
 
-  const read = async (mine: Attempt, body: ReadableStreamDefaultReader<Uint8Array>): Promise<never> => {
-    const { signal } = mine;
-    mine.answered = true;
+  const read = async (signal: AbortSignal, body: ReadableStreamDefaultReader<Uint8Array>): Promise<never> => {
     const decoder = createDecoder(EVENT_BYTES_MAX, cursor, (ms) => {
       base = Math.min(Math.max(ms, RETRY_MIN), reconnectMaxDelay);
     });
-    try {
-      for (;;) {
-        const { done, value } = await body.read().catch(broken);
-        signal.throwIfAborted();
-        if (done) {
-          throw transient("stream_ended");
-        }
-        liveness.touch();
-        for (const event of decoder.feed(value)) {
-          if (event === "event_too_large") {
-            overflows = overflowAt === cursor ? overflows + 1 : 1;
-            overflowAt = cursor;
-            throw new HubError(event, undefined, { retryable: overflows < OVERFLOWS_MAX });
-          }
-          cursor = event.lastEventId;
-          const taken = take(mine, decoder, event);
-          if (taken) {
-            liveness.touch(false);
-            await taken;
-            signal.throwIfAborted();
-            liveness.touch();
-          }
-          signal.throwIfAborted();
-        }
-        cursor = decoder.lastEventId;
+    for (;;) {
+      const { done, value } = await body.read().catch(broken);
+      signal.throwIfAborted();
+      if (done) {
+        throw transient("stream_ended");
       }
-    } finally {
-      body.cancel().catch(() => {});
+      liveness.touch();
+      for (const event of decoder.feed(value)) {
+        if (event === "event_too_large") {
+          throw new HubError(event, event, { retryable: ++overflows < OVERFLOWS_MAX });
+        }
+        const { lastEventId } = event;
+        overflows = lastEventId === cursor ? overflows : 0;
+        cursor = lastEventId;
+        onEvent?.(event);
+        signal.throwIfAborted();
+        const taken = take(event);
+        decoder.eventBytesMax = detail?.maxEventBytes || EVENT_BYTES_MAX;
+        if (taken) {
+          liveness.touch(false);
+          await taken;
+        }
+        signal.throwIfAborted();
+        liveness.touch();
+      }
+      cursor = decoder.lastEventId;
     }
   };
 
-  const take = (mine: Attempt, decoder: Decoder, event: Decoded): void | Promise<void> => {
-    onEvent?.(event);
-    mine.signal.throwIfAborted();
+  const take = (event: Decoded): void | Promise<void> => {
     let message: Message | undefined;
     try {
       message = JSON.parse(event.data);
@@ -262,58 +250,55 @@ export function createConnection(parts: ConnectionParts): Connection {
     }
     const { source, type, payload } = message;
     const order = source === "$hub" && type === "system" && payload?.event;
-    const connect = order === "connect";
-    if (connect) {
-      connected(mine, decoder, { ...payload.detail });
+    const told = { ...payload?.detail };
+    if (order === "connect") {
+      connected(told);
     }
-    mine.useful ||= type !== "system" && type !== "heartbeat";
+    useful ||= type !== "system" && type !== "heartbeat";
+    const mine = attempt;
     const taken = sink?.receive({ message, cursor: event.id, name: event.name });
-    if (order && !connect && attempt === mine) {
-      obey(order, payload.detail ?? {});
+    if (order && attempt === mine) {
+      obey(order, told);
     }
     return taken;
   };
 
-  const connected = (mine: Attempt, decoder: Decoder, told: ConnectDetail): void => {
+  const connected = (told: ConnectDetail): void => {
     clearTimeout(timer);
     detail = told;
-    mine.connectedAt = now();
-    decoder.eventBytesMax = told.maxEventBytes || EVENT_BYTES_MAX;
+    connectedAt = now();
     const interval = told.heartbeatInterval || COMMENT_INTERVAL;
     liveness.start(interval, settings.livenessTimeout ?? Math.max(SILENCE_MIN, 2 * interval + 5000));
     refreshed = offline = false;
     wasConnected = true;
     setState(CONNECTED);
+    hide();
   };
 
   // biome-ignore lint/suspicious/noExplicitAny: the detail of each event is another.
   const obey = (order: string, told: any): void => {
-    const { reason = order, reconnect, retryAfterMs } = told;
+    const { reason = order, retryAfterMs } = told;
     if (order === "gap") {
       emit("gap", told);
-    } else if (order === "disconnect" && !reconnect) {
-      const error = new HubError(reason);
-      finish(DISCONNECTED, error);
-      if (reason === "replaced") {
-        emit("replaced", error);
-      }
     } else if (/^(disconnect|maintenance|reconnect)$/.test(order)) {
-      const error = transient(reason, undefined, { retryAfterMs });
-      if (reason === "token_expired") {
+      const retryable = order !== "disconnect" || !!told.reconnect;
+      const error = new HubError(reason, reason, { retryable, retryAfterMs });
+      if (reason === "replaced") {
+        emit(reason, error);
+      } else if (reason === "token_expired") {
         emit("tokenExpired", error);
       }
-      end(error);
+      if (retryable) {
+        end(error);
+      } else {
+        finish(DISCONNECTED, error);
+      }
     }
   };
 
   /** The attempt is over. `atOnce`: the next one does not wait; `free`: this one does not count. */
   const end = (error: HubError, atOnce = false, free = false): void => {
-    const ended = drop();
-    if (!ended) {
-      return;
-    }
-    const { connectedAt, useful } = ended;
-    const { code, message, retryable, retryAfterMs = 0 } = error;
+    drop();
     refreshed = false;
     if (connectedAt && (useful || now() - connectedAt >= GOOD_LIFE)) {
       failures = counted = 0;
@@ -322,22 +307,20 @@ export function createConnection(parts: ConnectionParts): Connection {
       failures++;
       counted += page.visible() && !offline ? 1 : 0;
     }
-    if (code === "server_stop") {
-      finish(DISCONNECTED, error);
-    } else if (!retryable) {
-      finish(ERROR, error);
+    if (!error.retryable) {
+      finish(error.code === "server_stop" ? DISCONNECTED : ERROR, error);
     } else if (counted > maxAttempts) {
-      finish(ERROR, new HubError("attempts_exhausted", `gave up: ${message}`, { cause: error }), true);
+      finish(ERROR, new HubError("attempts_exhausted", `gave up: ${error.message}`, { cause: error }), true);
     } else {
       // Full jitter below a bound that doubles, so that the clients of a hub that restarts come back spread over time.
       const bound = Math.min(reconnectMaxDelay, base * 2 ** Math.min(failures - 1, 30));
       const least = Math.min(WAIT_MIN, bound);
-      const floor = spread(retryAfterMs, random());
+      const floor = spread(error.retryAfterMs ?? 0, random());
       const delay = atOnce ? 0 : Math.max(floor, least + random() * (bound - least));
       notBefore = now() + floor;
       later(delay, open);
       trying(error);
-      if (!PLANNED.test(code)) {
+      if (!PLANNED.test(error.code)) {
         emit("error", error);
       }
       emit("reconnecting", { attempt: failures, maxAttempts, delay });
@@ -345,15 +328,14 @@ export function createConnection(parts: ConnectionParts): Connection {
   };
 
   const finish = (to: ConnectionState, error: HubError, revivable = false): void => {
+    const failed = ready;
     drop();
-    clearTimeout(hideTimer);
     armed = revivable;
     if (!armed) {
       for (const stop of unwatch.splice(0)) {
         stop();
       }
     }
-    const failed = ready;
     // Before the listeners are told: one of them may connect anew.
     ready = deferred();
     setState(to, error);
@@ -366,17 +348,24 @@ export function createConnection(parts: ConnectionParts): Connection {
   /** Makes the next attempt now, or as soon as the hub allows it. */
   const hurry = (): void => later(Math.max(0, notBefore - now()), open);
 
-  const wake = (shown: boolean): void => {
-    if (shown) {
-      clearTimeout(hideTimer);
-    }
+  const wake = (): void => {
+    const shown = page.visible();
     if (suspended ? shown : armed && state === ERROR) {
       suspended = false;
       begin();
     } else if (state === CONNECTED) {
       liveness.wake();
+      if (shown) {
+        clearTimeout(timer);
+      }
     } else if (!attempt && !suspended && !idle()) {
       hurry();
+    }
+  };
+
+  const hide = (): void => {
+    if (pauseWhenHidden !== undefined && state === CONNECTED && !page.visible()) {
+      later(pauseWhenHidden, suspend);
     }
   };
 
@@ -389,23 +378,18 @@ export function createConnection(parts: ConnectionParts): Connection {
   };
 
   const hints: { [event in PageEvent]?: () => void } = {
-    visible: () => wake(true),
-    pageshow: () => wake(true),
-    resume: () => wake(page.visible()),
+    visible: wake,
+    pageshow: wake,
+    resume: wake,
     online() {
       offline = false;
-      wake(page.visible());
+      wake();
     },
     offline() {
       offline = true;
       liveness.offline();
     },
-    hidden() {
-      if (pauseWhenHidden !== undefined) {
-        clearTimeout(hideTimer);
-        hideTimer = setTimeout(suspend, pauseWhenHidden);
-      }
-    },
+    hidden: hide,
     // Not `unload`, which would keep the page out of the back-forward cache.
     pagehide: suspend,
   };

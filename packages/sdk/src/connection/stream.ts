@@ -5,7 +5,12 @@ import { HttpError } from "../http/api.ts";
 import { retryAfter } from "../http/retry.ts";
 
 /** The address of a stream, with all that the hub has to know for it. */
-export function streamUrl(settings: Settings, topics: Iterable<string>, lastEventId: string): URL {
+export function streamUrl(
+  settings: Settings,
+  topics: Iterable<string>,
+  cursor: string,
+  withCursor: boolean,
+): URL {
   const { clientId, device, exclusive, heartbeatInterval: heartbeat, instance, since, types } = settings;
   const parameters = {
     v: "1",
@@ -16,8 +21,8 @@ export function streamUrl(settings: Settings, topics: Iterable<string>, lastEven
     heartbeat,
     exclusive,
     instance: exclusive && instance,
-    since: since instanceof Date ? +since : since,
-    lastEventId,
+    since: cursor ? "" : since instanceof Date ? +since : since,
+    lastEventId: withCursor && cursor,
   };
   const url = new URL(settings.sseUrl);
   // Not by URLSearchParams: it writes a space as `+`, which is a wildcard to the hub.

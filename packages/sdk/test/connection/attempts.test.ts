@@ -268,7 +268,7 @@ describe("a token that is refused", () => {
       },
     });
     await wire.settle();
-    expect(errors()).toEqual(["credentials_failed"]);
+    expect(errors()).toEqual(["network"]);
     broken = false;
     await wire.next();
     expect(wire.last.headers.get("authorization")).toBe("Bearer new");
