@@ -12,6 +12,7 @@ checks! {
         Open an_ack_answers_whether_it_was_applied_and_the_stored_cursor,
         Open a_client_without_a_stored_cursor_stands_at_the_beginning,
         Open an_ack_whose_reading_began_behind_the_stored_cursor_is_not_applied,
+        Open an_ack_applies_where_nothing_lies_between_the_stored_cursor_and_its_beginning,
         Open by_default_the_reading_began_at_the_stored_cursor,
         Client a_cursor_that_is_not_ahead_changes_nothing_and_is_applied,
         Client acks_are_idempotent_and_may_come_in_any_order,
@@ -120,6 +121,20 @@ fn an_ack_whose_reading_began_behind_the_stored_cursor_is_not_applied(cx: &Conte
     )
     .trying("from the stored cursor")?;
     same("what comes at last", unread(&alice)?, numbers(0..0))
+}
+
+fn an_ack_applies_where_nothing_lies_between_the_stored_cursor_and_its_beginning(
+    cx: &Context<'_>,
+) -> Claim {
+    let (alice, bob) = (cx.alice(), cx.bob());
+    // Before she ever acked, and after.
+    for n in 0..2 {
+        let elsewhere = mailbox(&bob, 1)?;
+        let cursors = alice.publish_all([json!({"target": alice.id, "payload": n})])?;
+        let answer = alice.ack(json!({"cursor": cursors[0], "from": elsewhere[0]}))?;
+        applied(&answer, true).trying(&elsewhere[0])?;
+    }
+    same("what comes later", unread(&alice)?, numbers(0..0))
 }
 
 fn by_default_the_reading_began_at_the_stored_cursor(cx: &Context<'_>) -> Claim {

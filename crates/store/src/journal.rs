@@ -42,6 +42,12 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// What trims that begin from now on keep.
     fn set_retention(&self, retention: Retention);
 
+    /// What trims keep at this moment.
+    fn retention(&self) -> Retention;
+
+    /// The time that entries and cells are dated by, in milliseconds. It never goes back.
+    fn now(&self) -> u64;
+
     /// What is kept; never touches the disk.
     fn bounds(&self) -> Bounds;
 

@@ -82,6 +82,18 @@ impl Store {
         each!(self, store => store.set_retention(retention));
     }
 
+    /// See [`Journal::retention`].
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        each!(self, store => store.retention())
+    }
+
+    /// See [`Journal::now`].
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        each!(self, store => store.now())
+    }
+
     /// See [`Journal::bounds`].
     #[must_use]
     pub fn bounds(&self) -> Bounds {

@@ -5,7 +5,8 @@ mod decision;
 use bytes::Bytes;
 use tidings_protocol::{ClientId, Cursor, Epoch};
 use tidings_store::{
-    Class, CommitError, Expect, Position, Put, ReadError, Reader, Revision, Store,
+    Class, CommitError, Expect, Position, Put, ReadError, Reader, Revision, Selector, Slice, Store,
+    Subject,
 };
 
 pub(crate) use decision::Read;
@@ -14,6 +15,13 @@ use decision::{Decision, Known, decide};
 /// Acks of one client that meet in the store are tried again; more than this many at the same moment are none of a
 /// well-behaved client.
 const ATTEMPTS_MAX: usize = 16;
+
+/// A cursor is forgotten after so many times the age that mailboxes keep. By then retention has taken all that it
+/// acknowledged, unless it was held up; and what is forgotten too early is only sent again.
+const AGES_KEPT: u64 = 2;
+
+/// Entries looked at between the stored cursor and the place where a client began to read.
+const BETWEEN_ROWS_MAX: usize = 64;
 
 /// What became of an ack.
 #[derive(Debug)]
@@ -48,7 +56,13 @@ pub(crate) async fn acknowledge(
         let (stored, revision) = stored_with_revision(store, &key).await?;
         let read = stored.clone().unwrap_or_default();
         let trimmed_to = store.trimmed_to(Class::Mailbox).0;
-        let (applied, read) = match decide(&read, trimmed_to, &cursor, from.as_ref()) {
+        let mut decision = decide(&read, trimmed_to, &cursor, from.as_ref());
+        if let (Decision::Refuse, Some(from)) = (&decision, &from)
+            && nothing_between(store, client, &read, &from.read).await?
+        {
+            decision = decide(&read, from.read.position, &cursor, Some(from));
+        }
+        let (applied, read) = match decision {
             Decision::Refuse => (false, stored),
             Decision::Stay => (true, stored),
             Decision::Move(moved) => match write(store, &key, &moved, revision).await {
@@ -112,9 +126,39 @@ async fn write(
         key: key.to_owned(),
         value: Some(encode(read)),
         expect: revision.map_or(Expect::Absent, Expect::Revision),
-        expires_at: None,
+        expires_at: expires_at(store),
     };
     store.commit(vec![put], Vec::new()).await.map(|_| ())
+}
+
+/// `None` where mailboxes are kept for ever.
+fn expires_at(store: &Store) -> Option<u64> {
+    let age_ms = store.retention().mailbox.age_ms;
+    (age_ms > 0).then(|| store.now().saturating_add(age_ms.saturating_mul(AGES_KEPT)))
+}
+
+/// Whether nothing is kept for the client that lies behind the stored cursor and not behind the other one: they are then
+/// the same place to it.
+async fn nothing_between(
+    store: &Store,
+    client: &ClientId,
+    stored: &Read,
+    from: &Read,
+) -> Result<bool, ReadError> {
+    let selector = Selector {
+        exact: vec![Subject::Client(client.as_str().into())],
+        ..Selector::default()
+    };
+    let slice = Slice {
+        after: Position(stored.position),
+        upto: Position(from.position),
+        rows_max: BETWEEN_ROWS_MAX,
+        bytes_max: 0,
+    };
+    let page = store
+        .reading(move |reader| reader.read(&selector, slice))
+        .await??;
+    Ok(page.entries.is_empty() && page.scanned_to >= slice.upto)
 }
 
 /// One cursor for the client, and one for each device that it names. No id has a control character.
@@ -151,15 +195,4 @@ fn decode(value: &[u8]) -> Option<Read> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stored_cursor_is_read_back_as_it_was_written() {
-        for ahead in [vec![], vec![7], vec![7, u64::MAX]] {
-            let read = Read { position: 5, ahead };
-            assert_eq!(decode(&encode(&read)), Some(read));
-        }
-        assert_eq!(decode(b"x"), None);
-    }
-}
+mod tests;

@@ -186,6 +186,14 @@ impl Journal for Embedded {
         self.handle.shared.set_retention(retention);
     }
 
+    fn retention(&self) -> Retention {
+        self.handle.shared.retention()
+    }
+
+    fn now(&self) -> u64 {
+        self.handle.shared.timeline.now()
+    }
+
     fn bounds(&self) -> Bounds {
         self.handle.shared.bounds()
     }

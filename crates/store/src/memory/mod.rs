@@ -138,6 +138,14 @@ impl Journal for Memory {
         self.shared.state().set_retention(retention);
     }
 
+    fn retention(&self) -> Retention {
+        self.shared.state().retention()
+    }
+
+    fn now(&self) -> u64 {
+        self.shared.timeline.now()
+    }
+
     fn bounds(&self) -> Bounds {
         self.shared.state().bounds()
     }

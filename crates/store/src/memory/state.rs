@@ -169,6 +169,10 @@ impl State {
         verdict
     }
 
+    pub(super) fn retention(&self) -> Retention {
+        self.options.retention
+    }
+
     pub(super) fn set_retention(&mut self, retention: Retention) {
         self.options.retention = retention;
     }
