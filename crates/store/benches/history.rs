@@ -11,7 +11,8 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tidings_store::{
-    Durability, Found, Options, Order, Position, Query, Record, Scope, Store, Subject, Topics,
+    Durability, Expect, Found, Options, Order, Position, Put, Query, Record, Scope, Store, Subject,
+    Topics,
 };
 use tokio::task::JoinSet;
 
@@ -22,6 +23,8 @@ const TOPICS: usize = 2_000;
 const AREAS: usize = 50;
 const SOURCES: usize = 500;
 const BODY_BYTES: usize = 300;
+/// As many as messages that wait for an ack.
+const CELLS: usize = 10_000;
 
 const BATCH: usize = 100;
 /// Publishers that each wait for their answer.
@@ -108,11 +111,27 @@ fn source(n: usize) -> Arc<str> {
     format!("source-{}", n % SOURCES).into()
 }
 
+fn cell(n: usize) -> Put {
+    Put {
+        key: format!("pending/client-{n}/{n}"),
+        value: Some(Bytes::from(vec![b'x'; 50])),
+        expect: Expect::Any,
+        expires_at: None,
+    }
+}
+
 async fn fill(store: &Store) {
     let started = Instant::now();
     publish(store, 0, ENTRIES / BATCH).await;
+    for first in (0..CELLS).step_by(BATCH) {
+        let puts = (first..first + BATCH).map(cell).collect();
+        store
+            .commit(puts, Vec::new())
+            .await
+            .expect("the commit succeeds");
+    }
     println!(
-        "{ENTRIES} messages of {BODY_BYTES} bytes stored in {:.1} s, {} MiB on disk\n",
+        "{ENTRIES} messages of {BODY_BYTES} bytes and {CELLS} cells stored in {:.1} s, {} MiB on disk\n",
         started.elapsed().as_secs_f64(),
         store.stats().log_bytes >> 20
     );
@@ -187,16 +206,7 @@ async fn publishing(full: &Store) {
     );
     println!(
         "{:>8}{:>12}{:>9}{:>7}{:>14}{:>7}{:>7}{:>17}{:>7}{:>7}",
-        "round",
-        "messages/s",
-        "",
-        "ratio",
-        "CPU us/msg",
-        "",
-        "ratio",
-        "bytes written/msg",
-        "",
-        "ratio"
+        "round", "messages/s", "", "ratio", "CPU us/msg", "", "ratio", "written B/msg", "", "ratio"
     );
     let mut rounds = Vec::new();
     for number in 0..ROUNDS {
