@@ -32,7 +32,8 @@ interface Subscription {
   types: readonly string[];
   handler: MessageHandler;
   priority: number;
-  once?: boolean;
+  /** How many messages it still gets. */
+  left: number;
   /** Messages behind the one that the handler is busy with. */
   queue: Delivery[];
   /** Resolves when the handler is through with the present one. */
@@ -74,7 +75,8 @@ export class EventDispatcher {
     if (!signal?.aborted) {
       const ended = new AbortController();
       signal?.addEventListener("abort", () => this.unsubscribe(id), { signal: ended.signal });
-      const subscription = { id, types: [...messageTypes], handler, priority, once, queue: [], ended };
+      const left = once ? 1 : Number.POSITIVE_INFINITY;
+      const subscription = { id, types: [...messageTypes], handler, priority, left, queue: [], ended };
       // The difference of two default handlers is no number, and their order does not matter.
       this.#subscriptions = [...this.#subscriptions, subscription].sort(
         (a, b) => b.priority - a.priority || 0,
@@ -86,13 +88,7 @@ export class EventDispatcher {
   unsubscribe(subscriptionId: string): boolean {
     const subscription = this.#subscriptions.find(({ id }) => id === subscriptionId);
     if (subscription) {
-      this.#retire(subscription);
-      subscription.ended.abort();
-      subscription.busy?.resolve();
-      for (const delivery of subscription.queue.splice(0)) {
-        delivery.failed = true;
-        close(delivery);
-      }
+      this.#end(subscription);
     }
     return !!subscription;
   }
@@ -133,8 +129,9 @@ export class EventDispatcher {
     const delivery: Delivery = { message, handlers: 0, open: 1, failed: false, settled };
     let room: Promise<unknown> | undefined;
     for (const subscription of this.#subscriptions) {
-      const { types, once, ended, queue, busy } = subscription;
-      if (types.includes(message.type) && !ended.signal.aborted && (!once || this.#retire(subscription))) {
+      const { types, left, ended, queue, busy } = subscription;
+      if (types.includes(message.type) && !ended.signal.aborted && left) {
+        subscription.left--;
         delivery.handlers++;
         delivery.open++;
         if (!busy) {
@@ -158,7 +155,7 @@ export class EventDispatcher {
   }
 
   getSubscriberCount(): number {
-    return this.#subscriptions.filter(({ priority }) => priority !== LAST).length;
+    return this.#subscriptions.filter(({ left, priority }) => left && priority !== LAST).length;
   }
 
   /** Ends all subscriptions and default handlers, and forgets the history. */
@@ -169,11 +166,15 @@ export class EventDispatcher {
     this.#history = [];
   }
 
-  /** It gets no further message; those it has it keeps. `false` when that was so before. */
-  #retire(subscription: Subscription): boolean {
-    const before = this.#subscriptions;
-    this.#subscriptions = before.filter((other) => other !== subscription);
-    return before.length > this.#subscriptions.length;
+  /** It is called no more, and what waits for it goes without it. */
+  #end({ ended, busy, queue }: Subscription): void {
+    this.#subscriptions = this.#subscriptions.filter((other) => other.ended !== ended);
+    ended.abort();
+    busy?.resolve();
+    for (const delivery of queue.splice(0)) {
+      delivery.failed = true;
+      close(delivery);
+    }
   }
 
   #run(subscription: Subscription, delivery: Delivery): void {
@@ -187,8 +188,16 @@ export class EventDispatcher {
       void this.#finish(subscription, delivery, result);
     } else {
       this.#stats.totalHandled++;
-      close(delivery);
+      this.#through(subscription, delivery);
     }
+  }
+
+  /** The last message of a subscription ends it. */
+  #through(subscription: Subscription, delivery: Delivery): void {
+    if (!subscription.left) {
+      this.#end(subscription);
+    }
+    close(delivery);
   }
 
   async #finish(subscription: Subscription, delivery: Delivery, result: Promise<void>): Promise<void> {
@@ -217,10 +226,7 @@ export class EventDispatcher {
       }
     }
     subscription.busy = undefined;
-    if (subscription.once) {
-      ended.abort();
-    }
-    close(delivery);
+    this.#through(subscription, delivery);
     while (!subscription.busy && queue[0]) {
       this.#run(subscription, queue.shift() as Delivery);
     }

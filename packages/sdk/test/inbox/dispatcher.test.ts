@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import v8 from "node:v8";
 import vm from "node:vm";
 import { expect, test } from "vitest";
@@ -90,24 +91,43 @@ test("the same handler subscribed twice is two subscriptions", async () => {
 test("a signal ends its subscription, and unsubscribing leaves no listener on it", async () => {
   const dispatcher = new EventDispatcher();
   const abort = new AbortController();
-  let listeners = 0;
-  const { addEventListener, removeEventListener } = abort.signal;
-  abort.signal.addEventListener = (...given: Parameters<typeof addEventListener>) => {
-    listeners++;
-    addEventListener.apply(abort.signal, given);
-  };
-  abort.signal.removeEventListener = (...given: Parameters<typeof removeEventListener>) => {
-    listeners--;
-    removeEventListener.apply(abort.signal, given);
-  };
+  const listeners = (): number => getEventListeners(abort.signal, "abort").length;
   const first = dispatcher.subscribe([DATA], () => {}, { signal: abort.signal });
   dispatcher.subscribe([DATA], () => {}, { signal: abort.signal });
   dispatcher.unsubscribe(first);
-  expect([dispatcher.getSubscriberCount(), listeners]).toEqual([1, 1]);
+  expect([dispatcher.getSubscriberCount(), listeners()]).toEqual([1, 1]);
   abort.abort();
-  expect([dispatcher.getSubscriberCount(), listeners]).toEqual([0, 0]);
+  expect([dispatcher.getSubscriberCount(), listeners()]).toEqual([0, 0]);
   dispatcher.subscribe([DATA], () => {}, { signal: abort.signal });
   expect(dispatcher.getSubscriberCount()).toBe(0);
+});
+
+test("a signal that aborts after its subscription had its one message ends no other", async () => {
+  const dispatcher = new EventDispatcher();
+  const abort = new AbortController();
+  const { signal } = abort;
+  dispatcher.subscribe([DATA], () => {}, { id: "mine", once: true, signal });
+  dispatcher.subscribe([TEXT], async () => {}, { once: true, signal });
+  await dispatcher.dispatch(message("a"));
+  await dispatcher.dispatch(message("b", { type: TEXT }));
+  expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  dispatcher.subscribe([DATA], () => {}, { id: "mine" });
+  abort.abort();
+  expect(dispatcher.getSubscriberCount()).toBe(1);
+});
+
+test("clear ends the wait of a handler for another try, also of one that is called once", async () => {
+  const env = fakeEnv();
+  const dispatcher = new EventDispatcher({ env, retryDelays: [60_000] });
+  const fail = (): Promise<void> => Promise.reject(new Error("no"));
+  dispatcher.subscribeOnce(DATA, fail);
+  dispatcher.subscribe([DATA], fail);
+  const through = dispatcher.dispatch(message("a"));
+  await env.settle();
+  expect([env.timers(), dispatcher.getSubscriberCount()]).toEqual([2, 1]);
+  dispatcher.clear();
+  await through;
+  expect(env.timers()).toBe(0);
 });
 
 test("a subscription that is ended by an earlier handler does not get the message any more", async () => {
