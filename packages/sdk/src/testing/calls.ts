@@ -21,7 +21,7 @@ import type { TestStream } from "./stream.ts";
 export function postMessages(state: HubState, request: TestRequest): PublishAnswer | BatchAnswer {
   const acceptance = acceptanceOf(state, request);
   if (!Array.isArray(request.body)) {
-    return state.publish(state.complete(request.body, acceptance), { received: true });
+    return state.publish(state.complete(request.body, acceptance), publishing(request));
   }
   if (request.body.length > BATCH_MAX) {
     throw new Refused("invalid_field", `must have at most ${BATCH_MAX} items`, { field: `[${BATCH_MAX}]` });
@@ -29,7 +29,7 @@ export function postMessages(state: HubState, request: TestRequest): PublishAnsw
   const messages = request.body.map((item, i) =>
     within(`[${i}]`, () => state.complete(item, { ...acceptance })),
   );
-  return { success: true, results: messages.map((message) => state.publish(message, { received: true })) };
+  return { success: true, results: messages.map((message) => state.publish(message, publishing(request))) };
 }
 
 export function postTopic(state: HubState, request: TestRequest, topic: string): PublishAnswer {
@@ -59,7 +59,7 @@ export function postBroadcast(state: HubState, request: TestRequest): BroadcastA
   const complete = within("message", () =>
     state.complete(withKey(request, body), { ...acceptanceOf(state, request), address: {} }),
   );
-  const { recipients, messageId, duplicate } = state.publish(complete, { received: true });
+  const { recipients, messageId, duplicate } = state.publish(complete, publishing(request));
   return { success: true, sentCount: recipients, messageId, ...(duplicate ? { duplicate } : {}) };
 }
 
@@ -141,6 +141,10 @@ export function connectionOf(state: HubState, request: TestRequest, connectionId
   return found;
 }
 
+export function publishing({ query }: TestRequest): { received: boolean; resend: boolean } {
+  return { received: true, resend: query.resend === "1" };
+}
+
 export function acceptanceOf(state: HubState, request: TestRequest): Partial<Acceptance> {
   const { actor } = actorOf(state, request);
   const { source, clientId } = request.query;
@@ -168,7 +172,7 @@ function publishTo(
     ...acceptanceOf(state, request),
     address,
   });
-  return state.publish(message, { received: true });
+  return state.publish(message, publishing(request));
 }
 
 function isText({ headers }: TestRequest): boolean {

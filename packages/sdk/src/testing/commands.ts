@@ -1,4 +1,4 @@
-import { acceptanceOf, withKey } from "./calls.ts";
+import { acceptanceOf, publishing, withKey } from "./calls.ts";
 import { Refused } from "./problem.ts";
 import { actorOf, clientOf, type TestRequest } from "./request.ts";
 import type { HubState } from "./state.ts";
@@ -21,7 +21,7 @@ export function postCommands(state: HubState, request: TestRequest): { status: n
   const commandId = typeof payload?.commandId === "string" ? payload.commandId : message.id;
   const ids = { success: true, messageId: message.id, commandId };
   if (message.target !== undefined) {
-    const { messageId, duplicate } = state.publish(message, { received: true });
+    const { messageId, duplicate } = state.publish(message, publishing(request));
     return { status: 200, body: { ...ids, messageId, ...(duplicate ? { duplicate } : {}) } };
   }
   const { action = "execute", taskId } = payload;

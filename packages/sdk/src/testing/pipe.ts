@@ -15,6 +15,7 @@ export class Pipe {
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #open = true;
   #stalled = false;
+  #writing = false;
   #held: Uint8Array[] | undefined;
   #cut: { left: number; how: Ending } | undefined;
   #breaking: unknown;
@@ -58,9 +59,11 @@ export class Pipe {
     if (this.#held) {
       this.#held.push(allowed);
     } else if (this.#open && !this.#stalled) {
+      this.#writing = true;
       for (let i = 0; i < allowed.length; i += this.#chunk) {
         this.#controller.enqueue(allowed.slice(i, i + this.#chunk));
       }
+      this.#writing = false;
     }
     if (this.#cut?.left === 0) {
       this.break(this.#cut.how);
@@ -123,7 +126,8 @@ export class Pipe {
     if (this.#breaking && this.#controller.desiredSize === SOCKET_BYTES) {
       this.#controller.error(this.#breaking);
       this.#breaking = undefined;
-    } else {
+    } else if (!this.#writing) {
+      // Inside a write it would put the next event into the middle of this one.
       this.#sides.room();
     }
   }

@@ -18,6 +18,13 @@ export interface HubSettings {
   idempotencyWindow: { ms: number; ids: number };
 }
 
+interface Publishing {
+  /** By a client, not by the test itself. */
+  received?: boolean;
+  /** The stored history is searched for a copy, too. */
+  resend?: boolean;
+}
+
 /** For so long the hub sends a replaced instance away. */
 const REPLACED_MS = 600_000;
 const REQUESTS_MAX = 10_000;
@@ -88,10 +95,10 @@ export class HubState implements StreamHub {
   }
 
   /** Accepts a complete message, or answers for the copy that came before. */
-  publish(message: Message, { received = false }: { received?: boolean }): PublishAnswer {
+  publish(message: Message, { received = false, resend = false }: Publishing): PublishAnswer {
     const key = `${message.source}\n${message.id}`;
     const print = fingerprint(message);
-    const known = this.#recognised(key);
+    const known = this.#recognised(key) ?? (resend ? this.#found(message) : undefined);
     if (known) {
       if (known.print !== print) {
         throw new Refused("id_conflict", "this source and id came before with another content");
@@ -197,6 +204,18 @@ export class HubState implements StreamHub {
       this.#known.delete(old);
     }
     return this.#known.get(key);
+  }
+
+  /** Looks in the stored history for a copy that is no longer known. */
+  #found({ source, id }: Message): { print: string; answer: PublishAnswer } | undefined {
+    const first = this.log.entries().find(({ message }) => message.source === source && message.id === id);
+    if (!first) {
+      return undefined;
+    }
+    const { position, message } = first;
+    const cursor = this.log.cursor({ mailbox: position, shared: position, ahead: [] });
+    const answer = { success: true, messageId: message.id, cursor, recipients: 0 };
+    return { print: fingerprint(message), answer };
   }
 
   #readers(message: Message): number {

@@ -78,6 +78,18 @@ test("pieces of a stream are as small as asked for", async () => {
   expect(await (await connected(hub)).payloads(1)).toEqual(["ü"]);
 });
 
+test("events in small pieces do not get into each other", async () => {
+  const hub = createTestHub({ chunkBytes: 1 });
+  const reader = await connected(hub);
+  const pending = reader.payloads(3);
+  await hub.clock.settle();
+  hub.reorder();
+  for (const payload of ["one", "two", "three"]) {
+    hub.publish({ target: "alice", payload });
+  }
+  expect(await pending).toEqual(["two", "one", "three"]);
+});
+
 test("nothing arrives on a stalled stream, and its client gets it all by its cursor", async () => {
   const hub = createTestHub();
   const reader = await connected(hub, "&heartbeat=1000");

@@ -1,0 +1,249 @@
+// Random histories on a virtual clock: whatever happens to the connection, each message is handled once and acknowledged
+// only then, and each one sent is accepted once. A failing seed comes again with TIDINGS_SDK_SEED.
+
+import { expect, test } from "vitest";
+import { MessageType, SSENotificationSDK } from "../src/index.ts";
+import { parseCursor } from "../src/testing/cursor.ts";
+import { createTestHub, type RequestFault, type StreamFault, VirtualPage } from "../src/testing/index.ts";
+import { seeded } from "./support/random.ts";
+
+const STEPS = 80;
+const SEEDS = Number(process.env.TIDINGS_SDK_SEEDS ?? 60);
+const FIRST = Number(process.env.TIDINGS_SDK_SEED ?? 1);
+
+class History {
+  readonly #random: () => number;
+  readonly #hub: ReturnType<typeof createTestHub>;
+  readonly #page = new VirtualPage();
+  readonly #sdk: SSENotificationSDK;
+  /** By source, what the handler was through with. */
+  readonly #handled: Map<string, number[]> = new Map();
+  readonly #published: Map<string, number> = new Map();
+  readonly #failed: Map<string, number> = new Map();
+  readonly #overtaking: boolean;
+  readonly trace: string[] = [];
+  #sent = 0;
+  #accepted = 0;
+
+  constructor(seed: number) {
+    this.#random = seeded(seed);
+    this.#overtaking = this.#random() < 0.3;
+    this.#hub = createTestHub({ chunkBytes: this.#one([1, 13, 300, Number.POSITIVE_INFINITY]) });
+    this.#sdk = new SSENotificationSDK({
+      ...this.#hub.config,
+      random: seeded(seed + 1),
+      page: this.#page,
+      clientId: "alice",
+      topics: ["news/#"],
+      messageQueueSize: 1000,
+      maxReconnectAttempts: Number.POSITIVE_INFINITY,
+      pauseWhenHidden: this.#one([undefined, 60_000]),
+    });
+    this.#sdk.subscribe([MessageType.JSON], async ({ source, payload }) => {
+      await new Promise<void>((resolve) => this.#hub.clock.background(resolve, this.#below(200)));
+      const failures = this.#failed.get(`${source} ${payload.n}`) ?? 0;
+      if (failures < payload.fails) {
+        this.#failed.set(`${source} ${payload.n}`, failures + 1);
+        throw new Error("not yet");
+      }
+      this.#handled.set(source, [...(this.#handled.get(source) ?? []), payload.n]);
+    });
+  }
+
+  async run(): Promise<void> {
+    // Topics and broadcast count from the first stream on.
+    await this.#sdk.ready();
+    for (let step = 0; step < STEPS; step += 1) {
+      await this.#step();
+      this.#acknowledgedOnlyWhatWasHandled();
+    }
+    await this.#end();
+  }
+
+  async #step(): Promise<void> {
+    const hub = this.#hub;
+    const actions: [string, () => unknown][] = [
+      ["publish", () => this.#publish()],
+      ["publish", () => this.#publish()],
+      ["publish", () => this.#publish()],
+      ["send", () => this.#send()],
+      ["send", () => this.#send()],
+      ["advance a little", () => hub.clock.advance(this.#below(500))],
+      ["advance a little", () => hub.clock.advance(this.#below(5_000))],
+      ["advance", () => hub.clock.advance(this.#below(100_000))],
+      ["sleep", () => hub.clock.sleep(this.#below(1_000_000))],
+      ["cut", () => hub.cut({ afterBytes: this.#below(900), how: this.#one(["reset", "end"]) })],
+      ["stall", () => hub.stall()],
+      ["duplicate", () => hub.duplicate({ times: 1 + this.#below(3) })],
+      ["overtake", () => this.#overtaking && hub.reorder()],
+      ["restart", () => hub.restart()],
+      ["lifetime", () => hub.disconnect("lifetime")],
+      ["maintenance", () => hub.maintenance(this.#below(5_000))],
+      ["fail streams", () => hub.failStreams(this.#streamFault(), { times: 1 + this.#below(3) })],
+      ["fail requests", () => hub.failRequests(this.#requestFault(), { times: 1 + this.#below(3) })],
+      ["fail acks", () => hub.failRequests(this.#requestFault(), { path: "/api/acks" })],
+      ["offline", () => hub.offline()],
+      ["online", () => this.#online()],
+      ["online", () => this.#online()],
+      ["hide", () => this.#page.hide()],
+      ["show", () => this.#page.show()],
+      ["freeze", () => this.#page.fire("freeze")],
+      ["resume", () => this.#page.fire("resume")],
+      ["to the cache", () => this.#page.fire("pagehide", true)],
+      ["from the cache", () => this.#page.fire("pageshow", true)],
+      ["reconnect", () => void this.#sdk.reconnect().catch(() => {})],
+      ["come back", () => this.#comeBack()],
+    ];
+    const [name, act] = this.#one(actions);
+    this.trace.push(name);
+    await act();
+  }
+
+  #publish(): void {
+    for (let i = this.#below(5); i >= 0; i -= 1) {
+      const source = this.#one(["shop", "ledger"]);
+      const n = this.#published.get(source) ?? 0;
+      this.#published.set(source, n + 1);
+      const address = this.#one([
+        { target: "alice" },
+        { target: "alice", requireAck: true },
+        { topic: "news/eu" },
+        {},
+      ]);
+      const fails = this.#random() < 0.1 ? 1 + this.#below(3) : 0;
+      this.#hub.publish({ id: `${n}`, source, ...address, payload: { n, fails, text: "grüße 👋🏽" } });
+    }
+  }
+
+  #send(): void {
+    const n = this.#sent;
+    this.#sent += 1;
+    const accepted = (): void => {
+      this.#accepted += 1;
+    };
+    void this.#sdk.sendJSON({ n }, { target: "bob", callback: { onSuccess: accepted } });
+  }
+
+  #online(): void {
+    this.#hub.online();
+    this.#page.fire("online");
+  }
+
+  #comeBack(): void {
+    this.#sdk.disconnect();
+    void this.#sdk.connect().catch(() => {});
+  }
+
+  /** Everything is well again, and there is time enough. */
+  async #end(): Promise<void> {
+    const { clock } = this.#hub;
+    this.trace.push("end");
+    this.#online();
+    this.#page.show();
+    this.#page.fire("resume");
+    this.#page.fire("pageshow", true);
+    for (let i = 0; i < 60 && !this.#quiet(); i += 1) {
+      await clock.advance(30_000);
+    }
+    // Acks follow what was handled, some of them after faults that still wait for a request.
+    await clock.advance(1_000_000);
+    expect(this.#sdk.isConnected()).toBe(true);
+    for (const [source, count] of this.#published) {
+      const handled = [...(this.#handled.get(source) ?? [])];
+      if (this.#overtaking) {
+        handled.sort((a, b) => a - b);
+      }
+      expect(handled, `handled of ${source}`).toEqual(numbers(count));
+    }
+    const sent = this.#hub.received.map(({ payload }) => (payload as { n: number }).n);
+    expect(sent, "sent").toEqual(numbers(this.#sent));
+    expect(this.#accepted, "callbacks of what was sent").toBe(this.#sent);
+    this.#everythingAcknowledged();
+
+    this.#sdk.dispose();
+    await clock.settle();
+    expect([clock.timers(), this.#page.listeners()], "timers and listeners").toEqual([0, 0]);
+  }
+
+  #quiet(): boolean {
+    const handled = [...this.#handled.values()].reduce((sum, { length }) => sum + length, 0);
+    const published = [...this.#published.values()].reduce((sum, count) => sum + count, 0);
+    return handled >= published && this.#accepted >= this.#sent;
+  }
+
+  #acknowledgedOnlyWhatWasHandled(): void {
+    const place = parseCursor(this.#hub.acked("alice") ?? "");
+    for (const [i, message] of this.#hub.messages().entries()) {
+      const { source, target, requireAck } = message;
+      const position = i + 1;
+      const covered = !!place && (position <= place.mailbox || place.ahead.includes(position));
+      const { n } = message.payload as { n: number };
+      if (target === "alice" && source !== "alice" && !requireAck && covered) {
+        const handled = this.#handled.get(source) ?? [];
+        expect(handled, `acknowledged, so handled: ${source} ${n}`).toContain(n);
+      }
+    }
+  }
+
+  #everythingAcknowledged(): void {
+    const messages = this.#hub.messages();
+    const last = messages.findLastIndex(({ target, requireAck }) => target === "alice" && !requireAck) + 1;
+    if (last > 0) {
+      const place = parseCursor(this.#hub.acked("alice") ?? "");
+      expect(place?.mailbox, "the acknowledged place").toBeGreaterThanOrEqual(last);
+    }
+    const asked = messages.filter(({ requireAck }) => requireAck).length;
+    const receipts = messages.filter(({ type, payload }) => {
+      return type === "ack" && (payload as { status: string }).status === "acknowledged";
+    });
+    expect(receipts.length, "receipts of what asked for an ack").toBe(asked);
+  }
+
+  #streamFault(): StreamFault {
+    return this.#one<StreamFault>([
+      "unreachable",
+      "unanswered",
+      "stalled",
+      "buffered",
+      { cutAfter: this.#below(1500), how: this.#one(["reset", "end"]) },
+      { status: 503, retryAfterMs: this.#below(20_000) },
+      { status: 429, retryAfterMs: 1000 },
+      { status: 502, body: "<h1>Bad Gateway</h1>" },
+      { status: 200, body: "<h1>Log in</h1>" },
+    ]);
+  }
+
+  #requestFault(): RequestFault {
+    return this.#one<RequestFault>([
+      "unreachable",
+      "unanswered",
+      "answer lost",
+      "answer lost",
+      { status: 503, retryAfterMs: this.#below(20_000) },
+      { status: 502, body: "<h1>Bad Gateway</h1>" },
+    ]);
+  }
+
+  #one<T>(items: T[]): T {
+    return items[this.#below(items.length)] as T;
+  }
+
+  /** A whole number from 0 to below that. */
+  #below(end: number): number {
+    return Math.floor(this.#random() * end);
+  }
+}
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+
+test(`${SEEDS} random histories lose nothing, repeat nothing and acknowledge only what was handled`, async () => {
+  for (let seed = FIRST; seed < FIRST + SEEDS; seed += 1) {
+    const history = new History(seed);
+    try {
+      await history.run();
+    } catch (error) {
+      const steps = `TIDINGS_SDK_SEED=${seed} TIDINGS_SDK_SEEDS=1: ${history.trace.join(", ")}`;
+      throw new Error(`${steps}\n${error instanceof Error ? error.message : error}`, { cause: error });
+    }
+  }
+}, 120_000);
