@@ -44,15 +44,26 @@ const TREE: [&str; 11] = [
     "{p}\t{l}",
 ];
 
+/// Manifests of the hub's workspace and of the benchmarks', with their lock files.
+const WORKSPACES: [(&str, &str); 2] = [
+    ("Cargo.toml", "Cargo.lock"),
+    (crate::bench::MANIFEST, "bench/Cargo.lock"),
+];
+
 pub(crate) fn check() -> Result<Count, String> {
-    let crates = parse_tree(&quiet(crate::cargo(TREE))?);
-    let lock = std::fs::read_to_string(crate::root().join("Cargo.lock"))
-        .map_err(|error| format!("read Cargo.lock: {error}"))?;
-    let mut complaints = licence_complaints(&crates);
-    complaints.extend(ban_complaints(&crates));
-    complaints.extend(source_complaints(&lock));
+    let mut complaints = Vec::new();
+    for (manifest, lock) in WORKSPACES {
+        let mut tree = crate::cargo(TREE);
+        tree.args(["--manifest-path", manifest]);
+        let crates = parse_tree(&quiet(tree)?);
+        let locked = std::fs::read_to_string(crate::root().join(lock))
+            .map_err(|error| format!("read {lock}: {error}"))?;
+        complaints.extend(licence_complaints(&crates));
+        complaints.extend(ban_complaints(&crates));
+        complaints.extend(source_complaints(&locked));
+        println!("{manifest}: {} crates", crates.len());
+    }
     if complaints.is_empty() {
-        println!("{} crates", crates.len());
         Ok(Count::PASSED)
     } else {
         Err(complaints.join("\n"))

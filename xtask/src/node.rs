@@ -9,7 +9,12 @@ use crate::step::{self, Count, check, suite};
 const NODE_MAJOR_MIN: u32 = 20;
 
 /// What Biome looks at; its rules are in biome.json.
-const SOURCES: [&str; 3] = ["biome.json", "crates/hub/src/page", "e2e"];
+const SOURCES: [&str; 4] = [
+    "bench/peers/express",
+    "biome.json",
+    "crates/hub/src/page",
+    "e2e",
+];
 
 /// What has packages of its own.
 const PROJECTS: [&str; 2] = [PAGE, SDK];
