@@ -2,7 +2,7 @@
 // only then, and each one sent is accepted once. A failing seed comes again with TIDINGS_SDK_SEED.
 
 import { expect, test } from "vitest";
-import { MessageType, SSENotificationSDK } from "../src/index.ts";
+import { type Message, MessageType, SSENotificationSDK } from "../src/index.ts";
 import { parseCursor } from "../src/testing/cursor.ts";
 import { createTestHub, type RequestFault, type StreamFault, VirtualPage } from "../src/testing/index.ts";
 import { seeded } from "./support/random.ts";
@@ -16,7 +16,7 @@ class History {
   readonly #hub: ReturnType<typeof createTestHub>;
   readonly #page = new VirtualPage();
   readonly #sdk: SSENotificationSDK;
-  /** By source, what the handler was through with. */
+  /** By source and type, what the handler of that type was through with. */
   readonly #handled: Map<string, number[]> = new Map();
   readonly #published: Map<string, number> = new Map();
   readonly #failed: Map<string, number> = new Map();
@@ -39,15 +39,24 @@ class History {
       maxReconnectAttempts: Number.POSITIVE_INFINITY,
       pauseWhenHidden: this.#one([undefined, 60_000]),
     });
-    this.#sdk.subscribe([MessageType.JSON], async ({ source, payload }) => {
-      await new Promise<void>((resolve) => this.#hub.clock.background(resolve, this.#below(200)));
-      const failures = this.#failed.get(`${source} ${payload.n}`) ?? 0;
-      if (failures < payload.fails) {
-        this.#failed.set(`${source} ${payload.n}`, failures + 1);
-        throw new Error("not yet");
-      }
-      this.#handled.set(source, [...(this.#handled.get(source) ?? []), payload.n]);
-    });
+    // Two types, so that a later message can be through before an earlier one.
+    for (const [type, slowest] of [
+      [MessageType.JSON, 200],
+      [MessageType.TEXT, 2000],
+    ] as const) {
+      this.#sdk.subscribe([type], (message) => this.#handle(message, this.#below(slowest)));
+    }
+  }
+
+  async #handle({ type, source, payload }: Message, ms: number): Promise<void> {
+    await new Promise<void>((resolve) => this.#hub.clock.background(resolve, ms));
+    const line = `${source} ${type}`;
+    const failures = this.#failed.get(`${line} ${payload.n}`) ?? 0;
+    if (failures < payload.fails) {
+      this.#failed.set(`${line} ${payload.n}`, failures + 1);
+      throw new Error("not yet");
+    }
+    this.#handled.set(line, [...(this.#handled.get(line) ?? []), payload.n]);
   }
 
   async run(): Promise<void> {
@@ -102,8 +111,10 @@ class History {
   #publish(): void {
     for (let i = this.#below(5); i >= 0; i -= 1) {
       const source = this.#one(["shop", "ledger"]);
-      const n = this.#published.get(source) ?? 0;
-      this.#published.set(source, n + 1);
+      const type = this.#one(["json", "text"] as const);
+      const line = `${source} ${type}`;
+      const n = this.#published.get(line) ?? 0;
+      this.#published.set(line, n + 1);
       const address = this.#one([
         { target: "alice" },
         { target: "alice", requireAck: true },
@@ -111,7 +122,13 @@ class History {
         {},
       ]);
       const fails = this.#random() < 0.1 ? 1 + this.#below(3) : 0;
-      this.#hub.publish({ id: `${n}`, source, ...address, payload: { n, fails, text: "grüße 👋🏽" } });
+      this.#hub.publish({
+        id: `${type} ${n}`,
+        type,
+        source,
+        ...address,
+        payload: { n, fails, text: "grüße 👋🏽" },
+      });
     }
   }
 
@@ -148,12 +165,12 @@ class History {
     // Acks follow what was handled, some of them after faults that still wait for a request.
     await clock.advance(1_000_000);
     expect(this.#sdk.isConnected()).toBe(true);
-    for (const [source, count] of this.#published) {
-      const handled = [...(this.#handled.get(source) ?? [])];
+    for (const [line, count] of this.#published) {
+      const handled = [...(this.#handled.get(line) ?? [])];
       if (this.#overtaking) {
         handled.sort((a, b) => a - b);
       }
-      expect(handled, `handled of ${source}`).toEqual(numbers(count));
+      expect(handled, `handled of ${line}`).toEqual(numbers(count));
     }
     const sent = this.#hub.received.map(({ payload }) => (payload as { n: number }).n);
     expect(sent, "sent").toEqual(numbers(this.#sent));
@@ -174,13 +191,13 @@ class History {
   #acknowledgedOnlyWhatWasHandled(): void {
     const place = parseCursor(this.#hub.acked("alice") ?? "");
     for (const [i, message] of this.#hub.messages().entries()) {
-      const { source, target, requireAck } = message;
+      const { type, source, target, requireAck } = message;
       const position = i + 1;
       const covered = !!place && (position <= place.mailbox || place.ahead.includes(position));
       const { n } = message.payload as { n: number };
-      if (target === "alice" && source !== "alice" && !requireAck && covered) {
-        const handled = this.#handled.get(source) ?? [];
-        expect(handled, `acknowledged, so handled: ${source} ${n}`).toContain(n);
+      if (target === "alice" && !requireAck && covered) {
+        const line = `${source} ${type}`;
+        expect(this.#handled.get(line) ?? [], `acknowledged, so handled: ${line}`).toContain(n);
       }
     }
   }
