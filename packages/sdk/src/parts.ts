@@ -63,6 +63,13 @@ export function compose(base: Base): Parts {
   const ended = new AbortController();
   let loading: Promise<void> | undefined;
   let unlisten: (() => void)[] = [];
+  const load = async (): Promise<void> => {
+    const kept = await store?.load();
+    if (kept && !ended.signal.aborted) {
+      connection.cursor ||= kept.cursor ?? "";
+      outbox.restore(kept.outbox);
+    }
+  };
   const connection = createConnection({
     ...base,
     sink: inbox,
@@ -72,15 +79,7 @@ export function compose(base: Base): Parts {
           env.page.listen(event, () => acks.flush(true)),
         );
       }
-      loading ??= store
-        ?.load()
-        .then((kept) => {
-          if (!ended.signal.aborted) {
-            connection.cursor ||= kept.cursor ?? "";
-            outbox.restore(kept.outbox);
-          }
-        })
-        .catch(() => {});
+      loading ??= load().catch((error) => env.log.warn("the store failed", error));
       return loading;
     },
   });

@@ -514,6 +514,20 @@ test("a store brings back the outbox and the cursor", async () => {
   expect([payloads, more]).toEqual([[1], [2]]);
 });
 
+test("a store that fails, at once or later, keeps nobody from connecting and sending", async () => {
+  for (const load of [
+    () => Promise.reject(new Error("no database")),
+    () => {
+      throw new Error("no database");
+    },
+  ]) {
+    const sdk = await connected({ store: { ...memoryStore(), load } });
+    await sdk.sendText("hi", { target: "bob" });
+    sdk.dispose();
+  }
+  expect(hub.received).toHaveLength(2);
+});
+
 test("statistics and history are those of the parts", async () => {
   const sdk = await connected();
   collect(sdk);

@@ -1,8 +1,7 @@
 import type { Settings } from "../config.ts";
 import type { Env } from "../env.ts";
 import { broken, HubError, transient } from "../errors.ts";
-import { HttpError } from "../http/api.ts";
-import { retryAfter } from "../http/retry.ts";
+import { refusal } from "../http/api.ts";
 
 /** The address of a stream, with all that the hub has to know for it. */
 export function streamUrl(
@@ -59,7 +58,7 @@ export async function openStream(
     }
     if (!response.ok) {
       const problem = await response.json().catch(() => {});
-      throw new HttpError(status, response.statusText, problem, retryAfter(head, problem, env.now()));
+      throw refusal(env, response, problem);
     }
     if (!/^text\/event-stream *(;|$)/i.test(head.get("content-type") ?? "")) {
       throw transient("invalid_response", "not an event stream", { status });

@@ -51,6 +51,11 @@ export class HttpError extends HubError {
   }
 }
 
+/** The error for an answer that is not a success. */
+export function refusal(env: Env, { status, statusText, headers }: Response, data: unknown): HttpError {
+  return new HttpError(status, statusText, data, retryAfter(headers, data, env.now()));
+}
+
 /** Paths are resolved below `base`. */
 export function createApi(env: Env, credentials: Credentials, base: string, usual: number): Api {
   const root = `${base.replace(/\/+$/, "")}/`;
@@ -83,12 +88,12 @@ export function createApi(env: Env, credentials: Credentials, base: string, usua
       const answer = await wait(env, exchange.catch(broken), { signal, timeout }).finally(() =>
         abort.abort(),
       );
-      const { ok, status, statusText, headers: said } = answer.response;
+      const { ok, status } = answer.response;
       if (ok) {
         return answer;
       }
       if (repeated || status !== 401 || !(await credentials.refresh(given).catch(() => false))) {
-        throw new HttpError(status, statusText, answer.data, retryAfter(said, answer.data, env.now()));
+        throw refusal(env, answer.response, answer.data);
       }
     }
   };
