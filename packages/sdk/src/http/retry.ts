@@ -7,9 +7,13 @@ export const RETRY_DELAYS: readonly number[] = [1000, 2000, 5000, 10000, 30000];
 /** No answer of a server makes a client wait longer. */
 const FLOOR_MAX = 600_000;
 
-/** Whether the same request may succeed later. All other refusals are final. */
+/**
+ * Whether the same request may succeed later. All other refusals are final.
+ *
+ * No hub redirects (in browsers the status is then 0): it is a captive portal or the like, which goes away.
+ */
 export function isRetryable(status: number): boolean {
-  return /^(408|425|429|50[0234]|52\d)$/.test(`${status}`);
+  return /^(0|3..|408|425|429|50[0234]|52\d)$/.test(`${status}`);
 }
 
 /** The wait that a refusal asks for, in milliseconds: `retryAfterMs` of its body, else `Retry-After` in seconds or as a date. */

@@ -52,7 +52,7 @@ test("a problem document becomes an error with the hub's code, field, detail and
   expect(refused).toMatchObject({ status: 400, code: "invalid_field", field: "topic", retryable: false });
 });
 
-test("a refusal that is not the hub's counts as a failure of the network, or as no valid answer", async () => {
+test("a refusal that is not the hub's counts as a failure of the network, a redirect included, or as no valid answer", async () => {
   const env = fakeEnv(
     () => new Response("<html>busy</html>", { status: 503, headers: { "retry-after": "7" } }),
   );
@@ -64,9 +64,14 @@ test("a refusal that is not the hub's counts as a failure of the network, or as 
   });
   env.respond = () => new Response("moved", { status: 302, headers: { location: "https://elsewhere.test" } });
   await expect(http.get("/api/messages")).rejects.toMatchObject({
+    code: "network",
+    retryable: true,
+    status: 302,
+  });
+  env.respond = () => new Response("<html>not here</html>", { status: 404 });
+  await expect(http.get("/api/messages")).rejects.toMatchObject({
     code: "invalid_response",
     retryable: false,
-    status: 302,
   });
 });
 

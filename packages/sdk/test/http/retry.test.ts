@@ -3,11 +3,14 @@ import { isRetryable, retryAfter, retryDelay, spread } from "../../src/http/retr
 import { pause } from "../../src/wait.ts";
 import { fakeEnv } from "../support/fake-env.ts";
 
-test.each([408, 425, 429, 500, 502, 503, 504, 520, 529])("status %i may succeed later", (status) => {
-  expect(isRetryable(status)).toBe(true);
-});
+test.each([0, 302, 307, 408, 425, 429, 500, 502, 503, 504, 520, 529])(
+  "status %i may succeed later",
+  (status) => {
+    expect(isRetryable(status)).toBe(true);
+  },
+);
 
-test.each([301, 400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422, 501, 505])(
+test.each([400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422, 501, 505])(
   "status %i is final",
   (status) => {
     expect(isRetryable(status)).toBe(false);

@@ -323,8 +323,11 @@ test("an answer that is not a hub's, like a login page, is no acceptance", async
   send("a");
   await env.settle();
   expect(outcomes).toEqual([]);
-  env.respond = accept;
+  env.respond = () => Response.redirect("https://portal.test/login");
   await env.advance(1000);
+  expect(outcomes).toEqual([]);
+  env.respond = accept;
+  await env.advance(2000);
   expect(outcomes).toEqual(["a ok"]);
 });
 
