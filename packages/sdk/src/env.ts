@@ -47,7 +47,7 @@ export function environment(config: Partial<SSKSConfig> = {}): Env {
     now = Date.now,
     random = Math.random,
     setTimeout = globalThis.setTimeout,
-    clearTimeout = globalThis.clearTimeout as (handle: unknown) => void,
+    clearTimeout = globalThis.clearTimeout,
     debug,
     logger = debug ? console : silent,
     page = browserPage(),
@@ -56,8 +56,9 @@ export function environment(config: Partial<SSKSConfig> = {}): Env {
     // Looked up at each call: others may put theirs in its place later.
     fetch: (input, init) => (fetch ?? globalThis.fetch)(input, init),
     now,
+    // Browsers refuse to run their timers as methods of another object.
     setTimeout: (run, ms) => setTimeout(run, Math.min(ms, LONGEST_TIMER)),
-    clearTimeout,
+    clearTimeout: (handle) => clearTimeout(handle as number),
     random,
     log: logger,
     page,

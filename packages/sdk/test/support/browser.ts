@@ -111,6 +111,7 @@ async function bundle(): Promise<string> {
     target: "es2022",
     dts: false,
     write: false,
+    clean: false,
     logLevel: "silent",
   });
   const entry = built?.chunks.find((chunk) => chunk.type === "chunk" && chunk.isEntry);
