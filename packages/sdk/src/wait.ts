@@ -22,6 +22,8 @@ export function deferred<T>(): Deferred<T> {
 /** What `promise` becomes, unless the signal aborts or the time is over first; what is waited for goes on then. */
 export async function wait<T>(env: Env, promise: Promise<T>, options: CallOptions = {}): Promise<T> {
   const { signal, timeout } = options;
+  // Whatever ends the wait, nobody else listens to it.
+  promise.catch(() => {});
   signal?.throwIfAborted();
   const end = deferred<never>();
   const abort = (): void => end.reject(signal?.reason);

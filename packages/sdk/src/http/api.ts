@@ -65,6 +65,8 @@ export function createApi(env: Env, credentials: Credentials, base: string, usua
     for (let repeated = !withAuth; ; repeated = true) {
       signal?.throwIfAborted();
       const given = await credentials.headers(signal).catch(broken);
+      // While a token was asked for, the SDK may have been disposed: nothing may be sent then.
+      signal?.throwIfAborted();
       const headers = new Headers(given);
       if (!withAuth) {
         headers.delete("authorization");

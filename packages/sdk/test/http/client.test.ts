@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { HttpError } from "../../src/http/api.ts";
+import { createApi, HttpError } from "../../src/http/api.ts";
 import { HttpClient } from "../../src/http/client.ts";
 import { createCredentials } from "../../src/http/credentials.ts";
 import { CommandAction, type CommandMessage, MessagePriority, MessageType } from "../../src/types.ts";
@@ -214,4 +214,16 @@ test("sendCommand with retry repeats the same bytes after each delay, and only w
   const given = http.sendCommand(command, { retry: true }).catch((error) => error.code);
   await env.advance(60_000);
   expect(await given).toBe("network");
+});
+
+test("a request whose signal aborts while the token is asked for is not sent, and leaves no rejection behind", async () => {
+  const env = fakeEnv(() => broken());
+  const abort = new AbortController();
+  const token = async (): Promise<string> => {
+    abort.abort(new Error("disposed"));
+    return "t";
+  };
+  const api = createApi(env, createCredentials(token), hub, 10_000);
+  await expect(api("POST", "api/messages", { text: "{}", signal: abort.signal })).rejects.toThrow("disposed");
+  expect(env.requests).toEqual([]);
 });
