@@ -2,7 +2,13 @@
 // only then, and each one sent is accepted once. A failing seed comes again with TIDINGS_SDK_SEED.
 
 import { expect, test } from "vitest";
-import { type Message, MessageType, SSENotificationSDK } from "../src/index.ts";
+import {
+  type Message,
+  MessageType,
+  type Persistence,
+  SSENotificationSDK,
+  type StoredItem,
+} from "../src/index.ts";
 import { parseCursor } from "../src/testing/cursor.ts";
 import { createTestHub, type RequestFault, type StreamFault, VirtualPage } from "../src/testing/index.ts";
 import { seeded } from "./support/random.ts";
@@ -11,11 +17,40 @@ const STEPS = 80;
 const SEEDS = Number(process.env.TIDINGS_SDK_SEEDS ?? 60);
 const FIRST = Number(process.env.TIDINGS_SDK_SEED ?? 1);
 
+/** What outlives a page. */
+class Memory implements Persistence {
+  readonly #items: Map<string, StoredItem> = new Map();
+  #cursor: string | undefined;
+
+  get size(): number {
+    return this.#items.size;
+  }
+
+  async load(): Promise<{ outbox: StoredItem[]; cursor?: string }> {
+    return { outbox: [...this.#items.values()], cursor: this.#cursor };
+  }
+
+  async put(item: StoredItem): Promise<void> {
+    this.#items.set(item.id, item);
+  }
+
+  async remove(id: string): Promise<void> {
+    this.#items.delete(id);
+  }
+
+  async setCursor(cursor: string): Promise<void> {
+    this.#cursor = cursor;
+  }
+
+  async close(): Promise<void> {}
+}
+
 class History {
   readonly #random: () => number;
   readonly #hub: ReturnType<typeof createTestHub>;
   readonly #page = new VirtualPage();
-  readonly #sdk: SSENotificationSDK;
+  readonly #store: Memory | undefined;
+  #sdk: SSENotificationSDK;
   /** By source and type, what the handler of that type was through with. */
   readonly #handled: Map<string, number[]> = new Map();
   readonly #published: Map<string, number> = new Map();
@@ -23,33 +58,43 @@ class History {
   readonly #overtaking: boolean;
   readonly trace: string[] = [];
   #sent = 0;
-  #accepted = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number, reloads: boolean) {
     this.#random = seeded(seed);
+    this.#store = reloads ? new Memory() : undefined;
     this.#overtaking = this.#random() < 0.3;
     this.#hub = createTestHub({ chunkBytes: this.#one([1, 13, 300, Number.POSITIVE_INFINITY]) });
-    this.#sdk = new SSENotificationSDK({
+    this.#sdk = this.#load();
+  }
+
+  /** A page with the application, and with what an earlier one has kept. */
+  #load(): SSENotificationSDK {
+    const sdk = new SSENotificationSDK({
       ...this.#hub.config,
-      random: seeded(seed + 1),
+      random: this.#random,
       page: this.#page,
       clientId: "alice",
       topics: ["news/#"],
       messageQueueSize: 1000,
       maxReconnectAttempts: Number.POSITIVE_INFINITY,
       pauseWhenHidden: this.#one([undefined, 60_000]),
+      store: this.#store,
     });
     // Two types, so that a later message can be through before an earlier one.
     for (const [type, slowest] of [
       [MessageType.JSON, 200],
       [MessageType.TEXT, 2000],
     ] as const) {
-      this.#sdk.subscribe([type], (message) => this.#handle(message, this.#below(slowest)));
+      sdk.subscribe([type], (message) => this.#handle(sdk, message, this.#below(slowest)));
     }
+    return sdk;
   }
 
-  async #handle({ type, source, payload }: Message, ms: number): Promise<void> {
+  async #handle(sdk: SSENotificationSDK, { type, source, payload }: Message, ms: number): Promise<void> {
     await new Promise<void>((resolve) => this.#hub.clock.background(resolve, ms));
+    if (sdk !== this.#sdk) {
+      throw new Error("the page is gone");
+    }
     const line = `${source} ${type}`;
     const failures = this.#failed.get(`${line} ${payload.n}`) ?? 0;
     if (failures < payload.fails) {
@@ -62,6 +107,7 @@ class History {
   async run(): Promise<void> {
     // Topics and broadcast count from the first stream on.
     await this.#sdk.ready();
+    await this.#hub.clock.advance(1000);
     for (let step = 0; step < STEPS; step += 1) {
       await this.#step();
       this.#acknowledgedOnlyWhatWasHandled();
@@ -102,6 +148,7 @@ class History {
       ["from the cache", () => this.#page.fire("pageshow", true)],
       ["reconnect", () => void this.#sdk.reconnect().catch(() => {})],
       ["come back", () => this.#comeBack()],
+      ["reload", () => this.#store && this.#reload()],
     ];
     const [name, act] = this.#one(actions);
     this.trace.push(name);
@@ -135,10 +182,13 @@ class History {
   #send(): void {
     const n = this.#sent;
     this.#sent += 1;
-    const accepted = (): void => {
-      this.#accepted += 1;
-    };
-    void this.#sdk.sendJSON({ n }, { target: "bob", callback: { onSuccess: accepted } });
+    // Rejected by a reload, but then the next page sends it.
+    this.#sdk.sendJSON({ n }, { target: "bob" }).catch(() => {});
+  }
+
+  #reload(): void {
+    this.#sdk.dispose();
+    this.#sdk = this.#load();
   }
 
   #online(): void {
@@ -166,15 +216,18 @@ class History {
     await clock.advance(1_000_000);
     expect(this.#sdk.isConnected()).toBe(true);
     for (const [line, count] of this.#published) {
-      const handled = [...(this.#handled.get(line) ?? [])];
-      if (this.#overtaking) {
-        handled.sort((a, b) => a - b);
+      const handled = this.#handled.get(line) ?? [];
+      // A new page knows only what the one before it wrote down.
+      const once = this.#store ? [...new Set(handled)] : [...handled];
+      if (this.#overtaking || this.#store) {
+        once.sort((a, b) => a - b);
       }
-      expect(handled, `handled of ${line}`).toEqual(numbers(count));
+      expect(once, `handled of ${line}`).toEqual(numbers(count));
     }
     const sent = this.#hub.received.map(({ payload }) => (payload as { n: number }).n);
     expect(sent, "sent").toEqual(numbers(this.#sent));
-    expect(this.#accepted, "callbacks of what was sent").toBe(this.#sent);
+    expect(this.#sdk.getStats().queue.queueSize, "left in the queue").toBe(0);
+    expect(this.#store?.size ?? 0, "left in the store").toBe(0);
     this.#everythingAcknowledged();
 
     this.#sdk.dispose();
@@ -183,9 +236,10 @@ class History {
   }
 
   #quiet(): boolean {
-    const handled = [...this.#handled.values()].reduce((sum, { length }) => sum + length, 0);
-    const published = [...this.#published.values()].reduce((sum, count) => sum + count, 0);
-    return handled >= published && this.#accepted >= this.#sent;
+    const through = [...this.#published].every(([line, count]) => {
+      return new Set(this.#handled.get(line)).size >= count;
+    });
+    return through && this.#hub.received.length >= this.#sent;
   }
 
   #acknowledgedOnlyWhatWasHandled(): void {
@@ -205,13 +259,15 @@ class History {
   #everythingAcknowledged(): void {
     const messages = this.#hub.messages();
     const last = messages.findLastIndex(({ target, requireAck }) => target === "alice" && !requireAck) + 1;
-    if (last > 0) {
+    // A page goes on behind what the one before it has written down, acknowledged or not.
+    if (last > 0 && !this.#store) {
       const place = parseCursor(this.#hub.acked("alice") ?? "");
       expect(place?.mailbox, "the acknowledged place").toBeGreaterThanOrEqual(last);
     }
     const asked = messages.filter(({ requireAck }) => requireAck).length;
     const receipts = messages.filter(({ type, payload }) => {
-      return type === "ack" && (payload as { status: string }).status === "acknowledged";
+      // Its ten sendings may all have gone into a stream that was silent.
+      return type === "ack" && (payload as { status: string }).status !== "delivered";
     });
     expect(receipts.length, "receipts of what asked for an ack").toBe(asked);
   }
@@ -253,9 +309,9 @@ class History {
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 
-test(`${SEEDS} random histories lose nothing, repeat nothing and acknowledge only what was handled`, async () => {
+async function play(reloads: boolean): Promise<void> {
   for (let seed = FIRST; seed < FIRST + SEEDS; seed += 1) {
-    const history = new History(seed);
+    const history = new History(seed, reloads);
     try {
       await history.run();
     } catch (error) {
@@ -263,4 +319,12 @@ test(`${SEEDS} random histories lose nothing, repeat nothing and acknowledge onl
       throw new Error(`${steps}\n${error instanceof Error ? error.message : error}`, { cause: error });
     }
   }
-}, 120_000);
+}
+
+test(`${SEEDS} random histories lose nothing, repeat nothing and acknowledge only what was handled`, async () => {
+  await play(false);
+});
+
+test(`${SEEDS} random histories with reloads of the page lose nothing and send everything once`, async () => {
+  await play(true);
+});
