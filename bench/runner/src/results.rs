@@ -26,6 +26,9 @@ pub(crate) struct Measured {
     pub(crate) load_before: String,
     pub(crate) load_after: String,
     pub(crate) stolen_s: f64,
+    /// How long a sync of the disk took just before: the middle and the 99th of a hundred.
+    #[serde(default)]
+    pub(crate) sync_ms: Option<(f64, f64)>,
     pub(crate) peers: Vec<Runs>,
 }
 
@@ -179,6 +182,7 @@ mod tests {
             load_before: String::new(),
             load_after: String::new(),
             stolen_s: 0.0,
+            sync_ms: None,
             peers,
         });
         results

@@ -94,6 +94,13 @@ pub(crate) fn workload(results: &Results, name: &str) -> String {
         "\n`{}`, {}, load average {} before and {} after, {:.1} s of CPU stolen by the host.",
         measured.command, measured.at, measured.load_before, measured.load_after, measured.stolen_s
     );
+    if let Some((middle, slow)) = measured.sync_ms {
+        let (middle, slow) = (number(middle), number(slow));
+        let _ = writeln!(
+            out,
+            "Syncing the disk took {middle} ms before (p99 {slow} ms).\n"
+        );
+    }
     for runs in &measured.peers {
         if let Some(version) = &runs.version {
             let _ = writeln!(out, "- {}: {version}", runs.peer);

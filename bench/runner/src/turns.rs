@@ -66,6 +66,7 @@ fn taking_part(workload: &Workload, options: &Options) -> Vec<String> {
 fn measure(workload: &Workload, peers: &BTreeMap<String, Peer>, options: &Options) -> Measured {
     eprintln!("\n==> {}: {}", workload.name, workload.what);
     let (load_before, stolen) = (machine::load(), machine::stolen());
+    let sync_ms = machine::sync_ms().inspect_err(|reason| eprintln!("{reason}"));
     let mut all: Vec<Runs> = taking_part(workload, options)
         .iter()
         .map(|name| Runs {
@@ -103,6 +104,7 @@ fn measure(workload: &Workload, peers: &BTreeMap<String, Peer>, options: &Option
         load_before,
         load_after: machine::load(),
         stolen_s: machine::stolen() - stolen,
+        sync_ms: sync_ms.ok(),
         peers: all,
     }
 }
