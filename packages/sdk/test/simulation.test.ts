@@ -2,48 +2,15 @@
 // only then, and each one sent is accepted once. A failing seed comes again with TIDINGS_SDK_SEED.
 
 import { expect, test } from "vitest";
-import {
-  type Message,
-  MessageType,
-  type Persistence,
-  SSENotificationSDK,
-  type StoredItem,
-} from "../src/index.ts";
+import { type Message, MessageType, SSENotificationSDK } from "../src/index.ts";
 import { parseCursor } from "../src/testing/cursor.ts";
 import { createTestHub, type RequestFault, type StreamFault, VirtualPage } from "../src/testing/index.ts";
+import { Memory } from "./support/memory.ts";
 import { seeded } from "./support/random.ts";
 
 const STEPS = 80;
 const SEEDS = Number(process.env.TIDINGS_SDK_SEEDS ?? 60);
 const FIRST = Number(process.env.TIDINGS_SDK_SEED ?? 1);
-
-/** What outlives a page. */
-class Memory implements Persistence {
-  readonly #items: Map<string, StoredItem> = new Map();
-  #cursor: string | undefined;
-
-  get size(): number {
-    return this.#items.size;
-  }
-
-  async load(): Promise<{ outbox: StoredItem[]; cursor?: string }> {
-    return { outbox: [...this.#items.values()], cursor: this.#cursor };
-  }
-
-  async put(item: StoredItem): Promise<void> {
-    this.#items.set(item.id, item);
-  }
-
-  async remove(id: string): Promise<void> {
-    this.#items.delete(id);
-  }
-
-  async setCursor(cursor: string): Promise<void> {
-    this.#cursor = cursor;
-  }
-
-  async close(): Promise<void> {}
-}
 
 class History {
   readonly #random: () => number;
