@@ -1,7 +1,7 @@
 import type { Emitter, SdkEvents } from "./emitter.ts";
 import type { HubError } from "./errors.ts";
 import type { EventDispatcher } from "./inbox/dispatcher.ts";
-import { type Message, MessageType } from "./types.ts";
+import type { Message, MessageType } from "./types.ts";
 import { deferred } from "./wait.ts";
 
 export interface MessagesOptions {
@@ -11,8 +11,8 @@ export interface MessagesOptions {
   signal?: AbortSignal;
 }
 
-/** By default all but those about the connection itself. */
-const APART: string[] = [MessageType.SYSTEM, MessageType.HEARTBEAT];
+/** All but those about the connection itself. */
+const USUAL = ["text", "json", "command", "ack", "error", "progress"] as MessageType[];
 
 /**
  * Messages one by one, from the first `next` on. A message counts as handled when the next one is asked for, so what was
@@ -22,7 +22,7 @@ export async function* iterate<P>(
   dispatcher: EventDispatcher,
   emitter: Emitter<SdkEvents>,
   disposed: AbortSignal,
-  { types = Object.values(MessageType).filter((type) => !APART.includes(type)), signal }: MessagesOptions,
+  { types = USUAL, signal }: MessagesOptions,
 ): AsyncGenerator<Message<P>, void> {
   let held: Message<P> | undefined;
   let handled = deferred<void>();

@@ -18,8 +18,7 @@ export type TooLarge = "event_too_large";
 /**
  * A decoder of `text/event-stream` by the rules of the WHATWG HTML standard, fed with bytes that are cut anywhere.
  *
- * It works on bytes because the limit counts bytes: those of all lines of a block but comments, without line ends. What
- * is not complete is kept in pieces and joined once, so an event in many chunks costs no more than one in few.
+ * It works on bytes because the limit counts bytes: those of all lines of a block but comments, without line ends.
  */
 export interface Decoder {
   eventBytesMax: number;
@@ -38,10 +37,10 @@ export function createDecoder(
   let out: (Decoded | TooLarge)[] = [];
   let first = true;
   let afterCr = false;
-  /** The line that has no end yet, unless it is a comment or part of an event that is too large. */
-  let pieces: Uint8Array[] = [];
-  let inLine = false;
-  let inComment = false;
+  /** What has come of the line that has no end yet, unless it is a comment or part of an event that is too large. */
+  let line = "";
+  let begun = false;
+  let comment = false;
   /** The bytes of the block's lines so far. */
   let bytes = 0;
   let data: string[] = [];
@@ -49,33 +48,33 @@ export function createDecoder(
   let id: string | undefined;
 
   const take = (piece: Uint8Array): void => {
-    if (!inLine) {
-      inLine = true;
-      inComment = piece[0] === COLON;
+    if (!begun) {
+      begun = true;
+      comment = piece[0] === COLON;
     }
-    if (inComment) {
+    if (comment) {
       return;
     }
     const fitted = bytes <= decoder.eventBytesMax;
     bytes += piece.length;
     if (bytes <= decoder.eventBytesMax) {
-      pieces.push(piece);
+      line += text.decode(piece, { stream: true });
     } else if (fitted) {
-      pieces = data = [];
+      line = "";
+      data = [];
       out.push("event_too_large");
     }
   };
 
   const endLine = (): void => {
-    let line = text.decode(join(pieces));
-    pieces = [];
+    line += text.decode();
     if (first) {
       first = false;
       line = line.replace(/^\uFEFF/, "");
     }
-    if (!inLine) {
+    if (!begun) {
       endBlock();
-    } else if (!inComment && bytes <= decoder.eventBytesMax) {
+    } else if (!comment && bytes <= decoder.eventBytesMax) {
       const [, field, value = ""] = /^([^:]*):? ?(.*)$/s.exec(line) as unknown as string[];
       if (field === "data") {
         data.push(value);
@@ -87,7 +86,8 @@ export function createDecoder(
         onRetry(+value);
       }
     }
-    inLine = false;
+    line = "";
+    begun = false;
   };
 
   const endBlock = (): void => {
@@ -132,17 +132,4 @@ export function createDecoder(
     },
   };
   return decoder;
-}
-
-function join(pieces: Uint8Array[]): Uint8Array | undefined {
-  if (pieces.length < 2) {
-    return pieces[0];
-  }
-  const joined = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
 }
