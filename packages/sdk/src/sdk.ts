@@ -24,6 +24,7 @@ import {
   type SendToOptions,
   type SubscribeOptions,
 } from "./types.ts";
+import { deferred } from "./wait.ts";
 
 export interface SdkStats {
   connection: { state: ConnectionState; isConnected: boolean };
@@ -130,10 +131,18 @@ export class SSENotificationSDK {
     return [...this.#parts.connection.topics];
   }
 
-  /** Resolves when the hub has accepted the message; without a connection it waits in the queue. */
-  async send(message: Outgoing, options?: SendOptions): Promise<void> {
+  /**
+   * Resolves when the hub has accepted the message; without a connection it waits in the queue. Who only uses the
+   * callbacks need not look at the promise.
+   */
+  send(message: Outgoing, options?: SendOptions): Promise<void> {
+    if (this.#disposed) {
+      const refused = deferred<void>();
+      refused.reject(new HubError("disposed"));
+      return refused.promise;
+    }
     this.#wake();
-    await this.#parts.outbox.publish(message, options);
+    return this.#parts.outbox.send(message, options);
   }
 
   sendText(content: string, options?: SendToOptions): Promise<void> {

@@ -268,6 +268,26 @@ describe("sending", () => {
     expect(ids.size).toBe(1000);
   });
 
+  test("defect 3: takes callbacks, and a failure that they are told of is no unhandled rejection", async () => {
+    const unhandled: unknown[] = [];
+    const listen = (reason: unknown): void => {
+      unhandled.push(reason);
+    };
+    process.on("unhandledRejection", listen);
+    const sdk = await connected();
+    hub.failRequests({ status: 403, code: "forbidden" }, { path: "/api/messages" });
+    const told: string[] = [];
+    sdk.sendText("no", { callback: { onError: ({ message }) => told.push(message) } });
+    await hub.clock.advance(0);
+    sdk.send({ payload: 1 }, { callback: { onSuccess: ({ payload }) => told.push(`${payload} arrived`) } });
+    await hub.clock.advance(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", listen);
+    expect(told).toHaveLength(2);
+    expect(told[1]).toBe("1 arrived");
+    expect(unhandled).toEqual([]);
+  });
+
   test("revives a connection that gave up", async () => {
     hub.offline();
     const sdk = client({ maxReconnectAttempts: 0 });
