@@ -13,7 +13,7 @@ import { formatMessage } from "publint/utils";
 import { build } from "tsdown";
 
 /** What one import of the SDK adds to an application, minified and gzipped. */
-const GZIP_BYTES_MAX = 11_300;
+const GZIP_BYTES_MAX = 11_350;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "tidings-package-"));
