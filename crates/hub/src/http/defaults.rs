@@ -49,3 +49,7 @@ pub(super) const RETRY_LATER_MS: u64 = 5_000;
 /// Streams whose start is being looked up at the same time. A restart brings all clients back at once, and each look-up takes
 /// some kilobytes; more of them together would not be quicker, since few threads read.
 pub(super) const OPENINGS_MAX: usize = 256;
+
+/// Pipelined requests of one connection that are answered together. Each holds a body, and one commit takes as many from sixty
+/// connections.
+pub(super) const TOGETHER_MAX: usize = 16;

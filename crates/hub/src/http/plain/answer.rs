@@ -9,53 +9,45 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
-/// One answer as it goes over the wire.
-pub(super) struct Answer(Vec<u8>);
-
-impl std::ops::Deref for Answer {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// The head of nearly every answer; the same headers as [`crate::http::answer::json`] gives.
 const JSON: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncache-control: no-store\r\n";
 /// What the status line, our headers and the numbers of a head take.
 const HEAD_BYTES: usize = 320;
 
-impl Answer {
-    pub(super) fn json(json: &[u8], headers: &[(HeaderName, HeaderValue)], closing: bool) -> Self {
-        let mut out = Vec::with_capacity(HEAD_BYTES + json.len());
-        out.extend_from_slice(JSON);
-        for (name, value) in headers {
-            field(&mut out, name, value);
-        }
-        finish(&mut out, Some(json.len()), closing);
-        out.extend_from_slice(json);
-        Self(out)
+/// Appends an answer with status 200 and a body of JSON.
+pub(super) fn json(
+    out: &mut Vec<u8>,
+    json: &[u8],
+    headers: &[(HeaderName, HeaderValue)],
+    closing: bool,
+) {
+    out.reserve(HEAD_BYTES + json.len());
+    out.extend_from_slice(JSON);
+    for (name, value) in headers {
+        field(out, name, value);
     }
+    finish(out, Some(json.len()), closing);
+    out.extend_from_slice(json);
+}
 
-    pub(super) async fn of(response: Response, closing: bool) -> Self {
-        let (head, body) = response.into_parts();
-        // Bodies of ours are in memory and whole.
-        let body = body.collect().await.map(|body| body.to_bytes());
-        let body = body.unwrap_or_default();
-        let mut out = Vec::with_capacity(HEAD_BYTES + body.len());
-        // Writing to a Vec does not fail.
-        let _ = write!(out, "HTTP/1.1 {}\r\n", head.status);
-        for (name, value) in &head.headers {
-            if name != CONTENT_LENGTH {
-                field(&mut out, name, value);
-            }
+/// Appends any answer of ours.
+pub(super) async fn any(out: &mut Vec<u8>, response: Response, closing: bool) {
+    let (head, body) = response.into_parts();
+    // Bodies of ours are in memory and whole.
+    let body = body.collect().await.map(|body| body.to_bytes());
+    let body = body.unwrap_or_default();
+    out.reserve(HEAD_BYTES + body.len());
+    // Writing to a Vec does not fail.
+    let _ = write!(out, "HTTP/1.1 {}\r\n", head.status);
+    for (name, value) in &head.headers {
+        if name != CONTENT_LENGTH {
+            field(out, name, value);
         }
-        let length = (head.status != StatusCode::NO_CONTENT).then_some(body.len());
-        finish(&mut out, length, closing);
-        out.extend_from_slice(&body);
-        Self(out)
     }
+    let length = (head.status != StatusCode::NO_CONTENT).then_some(body.len());
+    finish(out, length, closing);
+    out.extend_from_slice(&body);
 }
 
 fn field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {

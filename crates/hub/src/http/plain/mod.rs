@@ -7,29 +7,28 @@
 
 mod answer;
 mod head;
+mod reader;
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::body;
 use super::connection::stopped;
-use super::defaults::{BUFFER_BYTES, KEEP_ALIVE};
+use super::defaults::{KEEP_ALIVE, TOGETHER_MAX};
 use super::problem::Refused;
 use super::service::{Reply, Requests};
 use crate::fanout::Opening;
-use answer::Answer;
-use head::Read;
+use reader::{Next, Reader, Whole};
 
 /// How the plain part of a connection ended.
 pub(super) enum End {
@@ -41,13 +40,8 @@ pub(super) enum End {
     Done,
 }
 
-thread_local! {
-    /// What a read takes. Between two reads nothing is in it, so that a quiet connection needs no buffer.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER_BYTES].into());
-}
-
-/// Answers until the connection ends, becomes a stream, or asks for something unusual. `first` is the deadline of the first head,
-/// `head_timeout` the time of each later one.
+/// Answers until the connection ends, becomes a stream, or asks for something unusual. `first` is the deadline of the first
+/// head, `head_timeout` the time of each later one.
 pub(super) async fn serve(
     stream: &mut TcpStream,
     requests: &Requests,
@@ -57,137 +51,110 @@ pub(super) async fn serve(
 ) -> End {
     let mut deadline = Some(first);
     let mut stop = stop.clone();
-    let mut reader = Reader {
-        ahead: Vec::new(),
-        quiet_until: first,
-        sleep: Box::pin(sleep_until(first)),
-    };
+    let mut reader = Reader::new(first);
     loop {
-        let (head, body) = {
-            let mut stopping = pin!(stopped(&mut stop));
-            let next = poll_fn(|cx| {
-                if stopping.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                reader.poll(stream, cx).map(Some)
-            });
-            match next.await {
-                None | Some(Next::Ended) => return End::Done,
-                Some(Next::Unusual(read)) => {
-                    let deadline = deadline.unwrap_or_else(|| Instant::now() + head_timeout);
-                    return End::Unusual { read, deadline };
-                }
-                Some(Next::Request(head, body)) => (head, body),
+        let mut broken = false;
+        let replies = match next(&mut reader, stream, &mut stop).await {
+            Next::Ended => return End::Done,
+            Next::Unusual(read) => {
+                let deadline = deadline.unwrap_or_else(|| Instant::now() + head_timeout);
+                return End::Unusual { read, deadline };
             }
-        };
-        let body = match body {
-            Body::Whole(bytes) => Ok(bytes),
-            Body::Begun { bytes, length } => {
-                match finish(stream, bytes, length, requests.body_timeout()).await {
-                    Ok(bytes) => Ok(bytes),
+            Next::Whole(first) => answer_with_followers(requests, first, &mut reader).await,
+            Next::Begun {
+                head,
+                begun,
+                length,
+            } => {
+                let body = match finish(stream, begun, length, requests.body_timeout()).await {
+                    Ok(body) => Ok(body),
                     Err(Some(refused)) => Err(refused),
                     Err(None) => return End::Done,
-                }
+                };
+                broken = body.is_err();
+                vec![requests.plain(&head, body).await]
             }
         };
         deadline = None;
-        let broken = body.is_err();
-        let reply = requests.plain(&head, body).await;
         let closing = broken || *stop.borrow();
-        let bytes = match reply {
-            Reply::Stream(opening) => return End::Stream(opening),
-            Reply::Json(json, headers) => Answer::json(&json, &headers, closing),
-            Reply::Response(response) => Answer::of(response, closing).await,
-        };
-        if write(stream, &bytes).await.is_err() || closing {
+        let mut answers = Vec::new();
+        for reply in replies {
+            match reply {
+                Reply::Stream(opening) => return End::Stream(opening),
+                Reply::Json(json, headers) => answer::json(&mut answers, &json, &headers, closing),
+                Reply::Response(response) => answer::any(&mut answers, response, closing).await,
+            }
+        }
+        if write(stream, &answers).await.is_err() || closing {
             return End::Done;
         }
-        reader.quiet_until = Instant::now() + KEEP_ALIVE;
+        reader.rest_for(KEEP_ALIVE);
     }
 }
 
-struct Reader {
-    /// What came behind the last request.
-    ahead: Vec<u8>,
-    quiet_until: Instant,
-    /// Wakes at `quiet_until` or before: it is set again only when it has run out, not with each request.
-    sleep: Pin<Box<Sleep>>,
+/// What comes next; nothing does once the server stops.
+async fn next(reader: &mut Reader, stream: &TcpStream, stop: &mut watch::Receiver<bool>) -> Next {
+    let mut stopping = pin!(stopped(stop));
+    poll_fn(|cx| match stopping.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(Next::Ended),
+        Poll::Pending => reader.poll(stream, cx),
+    })
+    .await
 }
 
-enum Next {
-    Request(Box<Parts>, Body),
-    Unusual(Vec<u8>),
-    Ended,
-}
-
-enum Body {
-    Whole(Bytes),
-    Begun { bytes: Vec<u8>, length: usize },
-}
-
-impl Reader {
-    fn poll(&mut self, stream: &TcpStream, cx: &mut Context<'_>) -> Poll<Next> {
-        if !self.ahead.is_empty() {
-            let ahead = std::mem::take(&mut self.ahead);
-            return Poll::Ready(self.take(&ahead));
-        }
-        match self.poll_read(stream, cx) {
-            Poll::Ready(next) => Poll::Ready(next),
-            Poll::Pending => self.poll_quiet(cx),
-        }
-    }
-
-    fn poll_read(&mut self, stream: &TcpStream, cx: &mut Context<'_>) -> Poll<Next> {
-        loop {
-            if ready!(stream.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(Next::Ended);
-            }
-            let next = SCRATCH.with_borrow_mut(|scratch| match stream.try_read(scratch) {
-                Ok(0) => Some(Next::Ended),
-                Ok(count) => Some(self.take(&scratch[..count])),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-                Err(_) => Some(Next::Ended),
-            });
-            if let Some(next) = next {
-                return Poll::Ready(next);
-            }
-        }
-    }
-
-    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        while self.sleep.as_mut().poll(cx).is_ready() {
-            if self.sleep.deadline() >= self.quiet_until {
-                return Poll::Ready(Next::Ended);
-            }
-            self.sleep.as_mut().reset(self.quiet_until);
-        }
-        Poll::Pending
-    }
-
-    /// The first request in `bytes`; what lies behind it waits for its turn.
-    fn take(&mut self, bytes: &[u8]) -> Next {
-        let Read::Plain {
-            head,
-            head_length,
-            body_length,
-        } = head::read(bytes)
-        else {
-            return Next::Unusual(bytes.to_vec());
-        };
-        let come = &bytes[head_length..];
-        let body = if let Some((body, ahead)) = come.split_at_checked(body_length) {
-            self.ahead = ahead.to_vec();
-            Body::Whole(Bytes::copy_from_slice(body))
+/// Answers a request, and with it those that came behind it in one piece: together they wait for one commit, instead of each
+/// for its own. They enter the journal's queue in their order.
+async fn answer_with_followers(
+    requests: &Requests,
+    first: Whole,
+    reader: &mut Reader,
+) -> Vec<Reply> {
+    let alone = first.head.method == Method::GET;
+    let mut followers = std::iter::from_fn(|| reader.next_post()).take(TOGETHER_MAX - 1);
+    let Some(second) = (!alone).then(|| followers.next()).flatten() else {
+        return vec![reply(requests, first).await];
+    };
+    let mut under_way: Vec<_> = [first, second]
+        .into_iter()
+        .chain(followers)
+        .map(|whole| UnderWay::Waits(Box::pin(reply(requests, whole))))
+        .collect();
+    poll_fn(|cx| {
+        let waits = under_way
+            .iter_mut()
+            .fold(false, |waits, one| one.poll(cx) || waits);
+        if waits {
+            Poll::Pending
         } else {
-            // What a client announces is not what it sends.
-            let mut bytes = Vec::with_capacity(body_length.min(BUFFER_BYTES));
-            bytes.extend_from_slice(come);
-            Body::Begun {
-                bytes,
-                length: body_length,
-            }
-        };
-        Next::Request(head, body)
+            Poll::Ready(())
+        }
+    })
+    .await;
+    let replies = under_way.into_iter().filter_map(|one| match one {
+        UnderWay::Answered(reply) => Some(reply),
+        UnderWay::Waits(_) => None,
+    });
+    replies.collect()
+}
+
+async fn reply(requests: &Requests, Whole { head, body }: Whole) -> Reply {
+    requests.plain(&head, Ok(body)).await
+}
+
+enum UnderWay<F> {
+    Waits(Pin<Box<F>>),
+    Answered(Reply),
+}
+
+impl<F: Future<Output = Reply>> UnderWay<F> {
+    /// Whether its answer still waits.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Self::Waits(reply) = self
+            && let Poll::Ready(reply) = reply.as_mut().poll(cx)
+        {
+            *self = Self::Answered(reply);
+        }
+        matches!(self, Self::Waits(_))
     }
 }
 
