@@ -1,10 +1,8 @@
-//! Finds the browser that the tests of the page drive, and installs it where that is possible.
+//! Finds the browser that the tests of the page drive.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use crate::step::quiet;
+use crate::apt;
 
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const BY_HAND: &str = "there is no Chromium: install it (on Debian: apt-get update && apt-get install -y \
@@ -17,35 +15,5 @@ pub(crate) fn find() -> Result<PathBuf, String> {
         let missing = || format!("$CHROMIUM names {}, which is no file", named.display());
         return named.is_file().then(|| named.clone()).ok_or_else(missing);
     }
-    on_path().map_or_else(install, Ok)
-}
-
-fn on_path() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let candidates = NAMES
-        .iter()
-        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    candidates.into_iter().find(|candidate| candidate.is_file())
-}
-
-fn install() -> Result<PathBuf, String> {
-    let root = quiet(command("id", ["-u"])).is_ok_and(|id| id.trim() == "0");
-    if !root || !Path::new("/etc/debian_version").exists() {
-        return Err(BY_HAND.into());
-    }
-    quiet(command("apt-get", ["update"]))?;
-    quiet(command(
-        "apt-get",
-        ["install", "-y", "--no-install-recommends", "chromium"],
-    ))?;
-    on_path().ok_or_else(|| BY_HAND.into())
-}
-
-fn command<const N: usize>(program: impl AsRef<OsStr>, arguments: [&str; N]) -> Command {
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    command
+    apt::find(&NAMES, "chromium")?.ok_or_else(|| BY_HAND.into())
 }

@@ -5,8 +5,10 @@
     reason = "a command-line tool speaks on its terminal"
 )]
 
+mod apt;
 mod bench;
 mod chromium;
+mod counts;
 mod dependencies;
 mod hub;
 mod node;
@@ -34,12 +36,14 @@ Commands:
   types               Write the types of the TypeScript SDK anew from crates/protocol; `test` compares them.
   bench [<options>]   Measure the hub beside other servers, in turns, and judge the goals (bench/README.md; with
                       --list the workloads, with --help the options).
+  counts [--accept]   Count the instructions of the hub's hot paths with valgrind and compare them with those in
+                      xtask/counts.txt, or write them there; `test` compares them on Linux on x86-64.
   bench-history       Fill a store with 1,000,000 messages and measure pages of its history, and what so many cost
                       those who publish (an optimised build, some minutes).
   help                Print this text.
 
-`test` needs Node.js 20 or newer with npm, and Chromium: from $CHROMIUM, from PATH, or, as root on Debian,
-installed with apt-get.
+`test` needs Node.js 20 or newer with npm, Chromium (from $CHROMIUM or PATH) and valgrind; as root on Debian, it
+installs the latter two with apt-get.
 ";
 
 fn main() -> ExitCode {
@@ -59,6 +63,8 @@ fn main() -> ExitCode {
         }
         ["test"] => suite::test(),
         ["types"] => suite::types(),
+        ["counts"] => suite::counts(counts::compare),
+        ["counts", "--accept"] => suite::counts(counts::accept),
         ["bench-history"] => suite::bench_history(),
         ["soak"] => suite::soak("2000"),
         ["soak", rounds] if rounds.parse::<u64>().is_ok() => suite::soak(rounds),

@@ -149,16 +149,25 @@ pub(crate) fn suite(mut command: Command, count_line: fn(&str) -> Count) -> Resu
 }
 
 /// Runs a command beside other steps: its output is returned, or part of the error.
-pub(crate) fn quiet(mut command: Command) -> Result<String, String> {
+pub(crate) fn quiet(command: Command) -> Result<String, String> {
+    captured(command).map(|(said, _)| said)
+}
+
+/// As [`quiet`], with what it says on both its channels.
+pub(crate) fn output(command: Command) -> Result<String, String> {
+    captured(command).map(|(said, complaint)| said + &complaint)
+}
+
+fn captured(mut command: Command) -> Result<(String, String), String> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .map_err(|error| starting(&command, &error))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() {
-        return Ok(said);
+        return Ok((said, complaint));
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
     Err(format!(
         "{}: {}\n{said}{complaint}",
         text(&command),

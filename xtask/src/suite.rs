@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::step::{Count, Step, check, suite, timed};
-use crate::{bench, cargo, chromium, dependencies, node};
+use crate::{bench, cargo, chromium, counts, dependencies, node};
 
 const FORMAT: [&str; 3] = ["fmt", "--all", "--check"];
 const DENY: [&str; 6] = ["deny", "--offline", "check", "bans", "licenses", "sources"];
@@ -86,7 +86,11 @@ const SIM: [&str; 8] = [
 
 pub(crate) fn test() -> ExitCode {
     let started = Instant::now();
-    let preparing = thread::spawn(|| (timed(node::install), timed(chromium::find)));
+    let preparing = thread::spawn(|| {
+        let packages = timed(node::install);
+        // One after the other: apt-get works for one at a time.
+        (packages, timed(chromium::find), timed(counts::prepare))
+    });
 
     let mut steps = vec![
         Step::run("format", || check(cargo(FORMAT))),
@@ -108,7 +112,7 @@ pub(crate) fn test() -> ExitCode {
         suite(cargo(BENCH_TEST), count_libtest)
     }));
 
-    let ((packages, npm_took), (browser, apt_took)) =
+    let ((packages, npm_took), (browser, apt_took), (valgrind, valgrind_took)) =
         preparing.join().expect("preparing returns its errors");
     let installed = packages.is_ok();
     steps.push(Step::ended("npm ci", npm_took, packages));
@@ -125,7 +129,20 @@ pub(crate) fn test() -> ExitCode {
         steps.push(Step::run("SDK with a hub", || node::sdk_with_hub(&browser)));
         steps.push(Step::run("page in Chromium", || node::end_to_end(&browser)));
     }
+    if counts::ARE_KEPT {
+        steps.push(match valgrind {
+            Ok(_) => Step::run("counts", counts::compare),
+            Err(reason) => Step::ended("counts", valgrind_took, Err(reason)),
+        });
+    }
     conclude(&steps, started.elapsed())
+}
+
+/// Counts instructions, to compare or to accept them.
+pub(crate) fn counts(work: fn() -> Result<Count, String>) -> ExitCode {
+    let step = Step::run("counts", work);
+    let took = step.took;
+    conclude(&[step], took)
 }
 
 /// The crash test of the store, over and over.

@@ -12,6 +12,8 @@ mod block;
 mod candidates;
 mod cells;
 mod checkpoint;
+#[cfg(test)]
+mod counts;
 mod failure;
 mod find;
 mod folder;
