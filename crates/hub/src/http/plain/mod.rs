@@ -120,9 +120,10 @@ async fn answer_with_followers(
         .map(|whole| UnderWay::Waits(Box::pin(reply(requests, whole))))
         .collect();
     poll_fn(|cx| {
-        let waits = under_way
-            .iter_mut()
-            .fold(false, |waits, one| one.poll(cx) || waits);
+        let mut waits = false;
+        for one in &mut under_way {
+            waits |= one.poll(cx);
+        }
         if waits {
             Poll::Pending
         } else {
