@@ -9,6 +9,12 @@ use super::reader::Reader;
 
 pub(super) type ReadJob = Box<dyn FnOnce(&mut crate::Reader) + Send>;
 
+/// How far the readers stand back from all other threads. They always have work where somebody reads a long history, and what
+/// is written now would wait for its turn behind theirs; as long as they read at all, a history that comes a little later
+/// is no loss.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 pub(super) struct Pool {
     jobs: Arc<Jobs>,
     ids: Vec<ThreadId>,
@@ -100,6 +106,11 @@ impl Jobs {
     }
 
     fn run(&self, reader: Reader) {
+        // Elsewhere it would be the whole process that stands back.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::debug!(%error, "give other threads precedence over a reader of the store");
+        }
         let mut reader = crate::Reader::Embedded(Box::new(reader));
         while let Some(job) = self.next() {
             // One caller's mistake does not take the thread from the others; a snapshot ends when it unwinds.
