@@ -43,7 +43,7 @@ fn field(out: &mut Vec<u8>, prefix: &[u8], value: &[u8]) {
 
 /// Calls `each` with every line of a text, at least once; CR LF is one line break.
 fn lines(mut text: &[u8], mut each: impl FnMut(&[u8])) {
-    while let Some(end) = text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+    while let Some(end) = line_break(text) {
         each(&text[..end]);
         let length = if text[end..].starts_with(b"\r\n") {
             2
@@ -53,6 +53,16 @@ fn lines(mut text: &[u8], mut each: impl FnMut(&[u8])) {
         text = &text[end + length..];
     }
     each(text);
+}
+
+/// Looks at many bytes at once: JSON on one line, which nearly all text here is, has no break.
+fn line_break(text: &[u8]) -> Option<usize> {
+    const STEP: usize = 32;
+    let breaks = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let clean = |step: &&[u8]| !step.iter().fold(false, |found, byte| found | breaks(byte));
+    let passed = text.chunks_exact(STEP).take_while(clean).count() * STEP;
+    let found = text[passed..].iter().position(breaks);
+    found.map(|index| passed + index)
 }
 
 /// Ids and names come from the hub alone; a line break in one would let a sender write fields of its own.
@@ -79,6 +89,18 @@ mod tests {
     #[test]
     fn what_would_break_a_line_is_taken_out_of_ids_and_names() {
         assert_eq!(without_breaking("a\r\ndata: b\0c"), "adata: bc");
+    }
+
+    #[test]
+    fn a_line_break_is_found_wherever_it_is() {
+        for length in 0..100 {
+            let mut text = vec![b'x'; length];
+            assert_eq!(line_break(&text), None);
+            for index in (0..length).rev() {
+                text[index] = if index % 2 == 0 { b'\n' } else { b'\r' };
+                assert_eq!(line_break(&text), Some(index), "of {length}");
+            }
+        }
     }
 
     #[test]
