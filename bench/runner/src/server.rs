@@ -28,8 +28,8 @@ impl Server {
         core: Option<usize>,
         command: impl FnOnce(SocketAddr, &Path) -> Result<Vec<OsString>, String>,
     ) -> Result<Self, String> {
-        let folder = new_folder(name)?;
         let address = free_address()?;
+        let folder = new_folder(name)?;
         let words = command(address, &folder)?;
         let log = folder.join("log");
         let child = File::create(&log)
