@@ -1,8 +1,8 @@
 //! What is known of a connection outside its shard.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tidings_protocol::api::ConnectionInfo;
 use tidings_protocol::{ClientId, TopicPattern};
@@ -17,23 +17,30 @@ use crate::kind::Kind;
 /// The name of a client's process, random for each.
 pub(crate) type Instance = Arc<str>;
 
-/// Who a connection is and what it reads. The shard writes the counters, anyone reads them.
+/// Who a connection is and what it reads. The shard writes the counters, anyone reads them. There is one for each of very
+/// many connections, so what is rare lies elsewhere.
 #[derive(Debug)]
 pub(crate) struct Card {
     pub(crate) connection_id: Uuid,
     pub(crate) client: ClientId,
-    pub(crate) topics: Vec<TopicPattern>,
+    pub(crate) topics: Box<[TopicPattern]>,
     pub(crate) kinds: Kinds,
-    pub(crate) peer: SocketAddr,
+    /// Not as one `SocketAddr`, which takes a third more.
+    peer: (IpAddr, u16),
     pub(crate) created_ms: u64,
     pub(crate) heartbeat_ms: u64,
-    /// The process that wants to be its client's only connection.
-    pub(crate) exclusive: Option<Instance>,
+    /// When bytes last went to the socket.
+    last_active_ms: AtomicU64,
+    queued: AtomicU32,
+    special: Option<Box<Special>>,
+}
+
+/// What few connections have.
+#[derive(Clone, Debug, Default)]
+struct Special {
+    exclusive: Option<Instance>,
     /// Topics that were added to the live connection count only after these positions.
     added: Vec<(TopicPattern, u64)>,
-    /// When bytes last went to the socket.
-    pub(crate) last_active_ms: AtomicU64,
-    pub(crate) queued: AtomicUsize,
 }
 
 impl Card {
@@ -49,16 +56,36 @@ impl Card {
         Self {
             connection_id: Uuid::now_v7(),
             client,
-            topics,
+            topics: topics.into(),
             kinds,
-            peer,
+            peer: (peer.ip(), peer.port()),
             created_ms,
             heartbeat_ms,
-            exclusive,
-            added: Vec::new(),
             last_active_ms: AtomicU64::new(created_ms),
-            queued: AtomicUsize::new(0),
+            queued: AtomicU32::new(0),
+            special: exclusive.map(|instance| {
+                Box::new(Special {
+                    exclusive: Some(instance),
+                    added: Vec::new(),
+                })
+            }),
         }
+    }
+
+    /// The process that wants to be its client's only connection.
+    pub(crate) fn exclusive(&self) -> Option<&Instance> {
+        self.special.as_ref()?.exclusive.as_ref()
+    }
+
+    /// Messages that wait for it in memory.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed) as usize
+    }
+
+    /// Says how many messages wait for it; returns how many did before.
+    pub(crate) fn set_queued(&self, queued: usize) -> usize {
+        let queued = u32::try_from(queued).unwrap_or(u32::MAX);
+        self.queued.swap(queued, Ordering::Relaxed) as usize
     }
 
     /// The card with another topic, which counts after `released`; `None` when it has the topic already.
@@ -66,9 +93,10 @@ impl Card {
         if self.topics.contains(topic) {
             return None;
         }
-        let mut card = self.copy();
-        card.added.push((topic.clone(), released));
-        card.topics.push(topic.clone());
+        let topics = self.topics.iter().chain([topic]);
+        let mut card = self.with_topics(topics.cloned().collect());
+        let special = card.special.get_or_insert_default();
+        special.added.push((topic.clone(), released));
         Some(card)
     }
 
@@ -77,25 +105,26 @@ impl Card {
         if !self.topics.contains(topic) {
             return None;
         }
-        let mut card = self.copy();
-        card.topics.retain(|kept| kept != topic);
-        card.added.retain(|(added, _)| added != topic);
+        let topics = self.topics.iter().filter(|kept| *kept != topic);
+        let mut card = self.with_topics(topics.cloned().collect());
+        if let Some(special) = &mut card.special {
+            special.added.retain(|(added, _)| added != topic);
+        }
         Some(card)
     }
 
-    fn copy(&self) -> Self {
+    fn with_topics(&self, topics: Box<[TopicPattern]>) -> Self {
         Self {
             connection_id: self.connection_id,
             client: self.client.clone(),
-            topics: self.topics.clone(),
+            topics,
             kinds: self.kinds,
             peer: self.peer,
             created_ms: self.created_ms,
             heartbeat_ms: self.heartbeat_ms,
-            exclusive: self.exclusive.clone(),
-            added: self.added.clone(),
             last_active_ms: AtomicU64::new(self.last_active_ms.load(Ordering::Relaxed)),
-            queued: AtomicUsize::new(self.queued.load(Ordering::Relaxed)),
+            queued: AtomicU32::new(self.queued.load(Ordering::Relaxed)),
+            special: self.special.clone(),
         }
     }
 
@@ -112,8 +141,9 @@ impl Card {
             Subject::Client(client) => **client == *self.client.as_str(),
             Subject::All => shared(),
             Subject::Topic(topic) => {
+                let added = self.special.as_ref().map_or(&[][..], |rare| &rare.added);
                 let counts = |pattern: &TopicPattern| {
-                    let added = self.added.iter().find(|(added, _)| added == pattern);
+                    let added = added.iter().find(|(added, _)| added == pattern);
                     added.is_none_or(|(_, after)| position > *after)
                 };
                 let reads = |pattern: &TopicPattern| pattern.matches(topic) && counts(pattern);
@@ -150,8 +180,8 @@ impl Card {
             last_active_at: self.last_active_ms.load(Ordering::Relaxed),
             uptime: wall_ms.saturating_sub(self.created_ms),
             topics: self.topics.iter().map(ToString::to_string).collect(),
-            queued: self.queued.load(Ordering::Relaxed),
-            remote_addr: self.peer.to_string(),
+            queued: self.queued(),
+            remote_addr: SocketAddr::from(self.peer).to_string(),
         }
     }
 }

@@ -37,10 +37,12 @@ pub(crate) struct Connection<S> {
     /// A loss is reported once; up to here it has been, or is none to this client.
     losses_known: KnownLosses,
     unsent: Unsent,
-    /// Since when the socket has taken nothing, though there is something to take.
-    blocked_since: Option<u64>,
+    /// [`NOT_BLOCKED`], or since when the socket has taken nothing, though there is something to take.
+    blocked_since: u64,
     closing: bool,
 }
+
+const NOT_BLOCKED: u64 = u64::MAX;
 
 enum Phase {
     Live(Pending),
@@ -91,7 +93,7 @@ impl<S: Write> Connection<S> {
             place: opening.place,
             losses_known: opening.losses_known,
             unsent,
-            blocked_since: None,
+            blocked_since: NOT_BLOCKED,
             closing: false,
         }
     }
@@ -136,7 +138,7 @@ impl<S: Write> Connection<S> {
                 Ok(Some(flow)) => return flow,
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked_since.get_or_insert(view.now.mono_ms);
+                    self.blocked_since = self.blocked_since.min(view.now.mono_ms);
                     return Flow::Blocked;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -225,7 +227,7 @@ impl<S: Write> Connection<S> {
 
     /// Since when the socket has taken nothing, though there is something to take.
     pub(crate) fn blocked_since(&self) -> Option<u64> {
-        self.blocked_since
+        Some(self.blocked_since).filter(|since| *since != NOT_BLOCKED)
     }
 
     /// Messages that wait for it in memory.
@@ -407,7 +409,7 @@ impl<S: Write> Connection<S> {
     fn note_written(&mut self, bytes: usize, view: &mut View<'_>) {
         view.tally.writes += 1;
         view.tally.bytes += bytes as u64;
-        self.blocked_since = None;
+        self.blocked_since = NOT_BLOCKED;
         self.card.touch(view.now.wall_ms);
     }
 }

@@ -27,13 +27,13 @@ const ROUNDS: usize = 16;
 /// Events taken from the poll at once.
 const EVENTS: usize = 1_024;
 /// What a client may send on its stream before it is taken for a mistake and closed: nothing there is read.
-const CLIENT_BYTES_MAX: usize = 64 * 1024;
+const CLIENT_BYTES_MAX: u32 = 64 * 1024;
 
 /// A socket of a stream.
 pub(crate) struct Socket {
     stream: TcpStream,
     /// Bytes that the client sent after its request.
-    received: usize,
+    received: u32,
     /// Kept for as long as the socket is open.
     _seat: Seat,
 }
@@ -205,7 +205,7 @@ impl Socket {
         loop {
             match self.stream.read(&mut scratch) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(bytes) => self.received += bytes,
+                Ok(bytes) => self.received += bytes as u32,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -4,6 +4,7 @@
 //! the shard must wake at all. It knows connections by their slot number only, reads no clock and does no I/O.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use tidings_protocol::{ClientId, MessageType, TopicPattern};
@@ -31,10 +32,17 @@ impl Kinds {
     }
 }
 
+/// The connections of a subject. Nearly every client has one, which is not worth a piece of memory of its own.
+#[derive(Debug)]
+enum Slots {
+    One(Slot),
+    Many(Vec<Slot>),
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct SubjectIndex {
-    clients: HashMap<Arc<str>, Vec<Slot>>,
-    topics: HashMap<Arc<str>, Vec<Slot>>,
+    clients: HashMap<Arc<str>, Slots>,
+    topics: HashMap<Arc<str>, Slots>,
     patterns: PatternTree,
     /// Every connection reads broadcast.
     all: Vec<Slot>,
@@ -50,10 +58,10 @@ impl SubjectIndex {
         topics: &[TopicPattern],
         kinds: Kinds,
     ) {
-        push(&mut self.clients, client.as_str(), slot);
+        push(&mut self.clients, client.clone().into(), slot);
         for pattern in topics {
             match pattern.exact() {
-                Some(topic) => push(&mut self.topics, topic, slot),
+                Some(_) => push(&mut self.topics, pattern.clone().into(), slot),
                 None => self.patterns.insert(pattern, slot),
             }
         }
@@ -85,7 +93,7 @@ impl SubjectIndex {
     ) {
         let excluded = exclude
             .and_then(|client| self.clients.get(client))
-            .map_or(&[][..], Vec::as_slice);
+            .map_or(&[][..], Slots::as_slice);
         let mut each = |slot: Slot, shared: bool| {
             // Neither applies to a mailbox, which is always sent whole.
             let filtered = || {
@@ -234,25 +242,48 @@ impl PatternTree {
     }
 }
 
-fn slots<'a>(map: &'a HashMap<Arc<str>, Vec<Slot>>, key: &str) -> &'a [Slot] {
-    map.get(key).map_or(&[], Vec::as_slice)
-}
+impl Slots {
+    fn as_slice(&self) -> &[Slot] {
+        match self {
+            Self::One(slot) => std::slice::from_ref(slot),
+            Self::Many(slots) => slots,
+        }
+    }
 
-fn push(map: &mut HashMap<Arc<str>, Vec<Slot>>, key: &str, slot: Slot) {
-    match map.get_mut(key) {
-        Some(slots) => slots.push(slot),
-        None => {
-            map.insert(key.into(), vec![slot]);
+    fn push(&mut self, slot: Slot) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, slot]),
+            Self::Many(slots) => slots.push(slot),
+        }
+    }
+
+    /// Removes one occurrence; whether none is left.
+    fn remove(&mut self, slot: Slot) -> bool {
+        match self {
+            Self::One(only) => *only == slot,
+            Self::Many(slots) => {
+                remove_slot(slots, slot);
+                slots.is_empty()
+            }
         }
     }
 }
 
-fn take(map: &mut HashMap<Arc<str>, Vec<Slot>>, key: &str, slot: Slot) {
-    if let Some(slots) = map.get_mut(key) {
-        remove_slot(slots, slot);
-        if slots.is_empty() {
-            map.remove(key);
-        }
+fn slots<'a>(map: &'a HashMap<Arc<str>, Slots>, key: &str) -> &'a [Slot] {
+    map.get(key).map_or(&[], Slots::as_slice)
+}
+
+/// The map shares the text of a key with whoever had it first.
+fn push(map: &mut HashMap<Arc<str>, Slots>, key: Arc<str>, slot: Slot) {
+    match map.entry(key) {
+        Entry::Occupied(mut slots) => slots.get_mut().push(slot),
+        Entry::Vacant(vacant) => _ = vacant.insert(Slots::One(slot)),
+    }
+}
+
+fn take(map: &mut HashMap<Arc<str>, Slots>, key: &str, slot: Slot) {
+    if map.get_mut(key).is_some_and(|slots| slots.remove(slot)) {
+        map.remove(key);
     }
 }
 

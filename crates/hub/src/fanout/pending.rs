@@ -8,49 +8,92 @@ use super::frame::Frame;
 use super::place::Place;
 use super::ring::{Ring, Seq};
 
-/// Above this capacity an empty queue gives its memory back.
-const CAPACITY_KEPT: usize = 16;
+/// Room that a queue is made with: what comes while a connection waits for its turn under load.
+const CAPACITY: usize = 16;
 
 /// Frames by number, which is also by position.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    frames: VecDeque<Seq>,
+    frames: Frames,
     bytes: usize,
 }
 
+/// Nearly every connection has nothing pending nearly always, and then next to nothing is kept for it.
+#[derive(Debug, Default)]
+enum Frames {
+    #[default]
+    None,
+    One(Seq),
+    Queue(Box<Queue>),
+}
+
+/// Boxed: inline it would take three times the room of the other forms.
+#[derive(Debug)]
+struct Queue(VecDeque<Seq>);
+
 impl Pending {
     pub(crate) fn push(&mut self, seq: Seq, frame: &Frame) {
-        self.frames.push_back(seq);
+        match &mut self.frames {
+            Frames::None => self.frames = Frames::One(seq),
+            Frames::One(oldest) => {
+                let mut queue = VecDeque::with_capacity(CAPACITY);
+                queue.extend([*oldest, seq]);
+                self.frames = Frames::Queue(Box::new(Queue(queue)));
+            }
+            Frames::Queue(queue) => queue.0.push_back(seq),
+        }
         self.bytes += frame.with_id().len();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        matches!(self.frames, Frames::None)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.frames.len()
+        match &self.frames {
+            Frames::None => 0,
+            Frames::One(_) => 1,
+            Frames::Queue(queue) => queue.0.len(),
+        }
     }
 
     pub(crate) fn newest(&self) -> Option<Seq> {
-        self.frames.back().copied()
+        match &self.frames {
+            Frames::None => None,
+            Frames::One(seq) => Some(*seq),
+            Frames::Queue(queue) => queue.0.back().copied(),
+        }
     }
 
     /// Whether the ring still has all of it.
     pub(crate) fn is_held_by(&self, ring: &Ring) -> bool {
-        self.frames
-            .front()
-            .is_none_or(|oldest| *oldest >= ring.base())
+        self.iter()
+            .next()
+            .is_none_or(|oldest| oldest >= ring.base())
     }
 
     pub(crate) fn remove(&mut self, seq: Seq, frame_len: usize) {
-        if let Ok(index) = self.frames.binary_search(&seq) {
-            self.frames.remove(index);
-            self.bytes -= frame_len;
+        let found = match &mut self.frames {
+            Frames::None => false,
+            Frames::One(only) => *only == seq,
+            Frames::Queue(queue) => take(&mut queue.0, seq),
+        };
+        if !found {
+            return;
         }
-        if self.frames.is_empty() && self.frames.capacity() > CAPACITY_KEPT {
-            self.frames = VecDeque::new();
+        self.bytes -= frame_len;
+        if !matches!(&self.frames, Frames::Queue(queue) if !queue.0.is_empty()) {
+            self.frames = Frames::None;
         }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Seq> {
+        let (oldest, newest) = match &self.frames {
+            Frames::None => (&[][..], &[][..]),
+            Frames::One(seq) => (std::slice::from_ref(seq), &[][..]),
+            Frames::Queue(queue) => queue.0.as_slices(),
+        };
+        oldest.iter().chain(newest).copied()
     }
 
     /// Chooses what to write next. Priority reorders only when more is pending than one write takes.
@@ -63,21 +106,21 @@ impl Pending {
     }
 
     fn choose_in_order(&self, mut trial: Place, view: &mut View<'_>) {
-        for seq in &self.frames {
+        for seq in self.iter() {
             if view.chunk.is_full(view.limits.write_bytes) {
                 return;
             }
-            let frame = frame(view.ring, *seq);
+            let frame = frame(view.ring, seq);
             let sent = if frame.durable {
                 trial.advance(frame.position);
                 Sent::InOrder {
-                    seq: *seq,
+                    seq,
                     covered: trial.scan(),
                 }
             } else {
-                Sent::LiveOnly { seq: *seq }
+                Sent::LiveOnly { seq }
             };
-            choose(*seq, &trial, sent, view);
+            choose(seq, &trial, sent, view);
         }
     }
 
@@ -85,11 +128,11 @@ impl Pending {
     fn choose_by_priority(&self, mut trial: Place, view: &mut View<'_>) {
         let mut waiting: [VecDeque<Seq>; 4] = Default::default();
         let mut durable = VecDeque::new();
-        for seq in &self.frames {
-            let frame = frame(view.ring, *seq);
-            waiting[usize::from(frame.priority.min(3))].push_back(*seq);
+        for seq in self.iter() {
+            let frame = frame(view.ring, seq);
+            waiting[usize::from(frame.priority.min(3))].push_back(seq);
             if frame.durable {
-                durable.push_back(*seq);
+                durable.push_back(seq);
             }
         }
         while !view.chunk.is_full(view.limits.write_bytes) {
@@ -153,11 +196,12 @@ fn frame(ring: &Ring, seq: Seq) -> &Frame {
     &batch.frames[index]
 }
 
-/// Removes `seq`, which is nearly always the first.
-fn take(queue: &mut VecDeque<Seq>, seq: Seq) {
+/// Removes `seq`, which is nearly always the first; whether it was there.
+fn take(queue: &mut VecDeque<Seq>, seq: Seq) -> bool {
     if queue.front() == Some(&seq) {
         queue.pop_front();
-    } else if let Ok(index) = queue.binary_search(&seq) {
-        queue.remove(index);
+        return true;
     }
+    let found = queue.binary_search(&seq);
+    found.is_ok_and(|index| queue.remove(index).is_some())
 }

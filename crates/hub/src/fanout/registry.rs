@@ -1,6 +1,8 @@
 //! The connections of all shards, for those who list, change and replace them.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidings_protocol::ClientId;
@@ -24,7 +26,7 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Members {
-    by_id: HashMap<Uuid, Member>,
+    by_id: HashSet<ById>,
     /// Processes that gave way to a newer one, and when.
     replaced: HashMap<(ClientId, Instance), u64>,
 }
@@ -37,37 +39,71 @@ pub(crate) struct Member {
     pub(crate) key: Key,
 }
 
-impl Registry {
-    /// Lists a connection until the guard goes, however that happens. Also returns those of the same client that give way,
-    /// if the new one is exclusive: all that are listed now are older.
-    pub(crate) fn list(self: &Arc<Self>, member: Member, now_ms: u64) -> (Listed, Vec<Member>) {
-        let connection_id = member.card.connection_id;
-        let mut members = self.lock();
-        let older = members.give_way(&member.card, now_ms);
-        members.by_id.insert(connection_id, member);
-        let registry = Arc::clone(self);
-        let listed = Listed {
-            registry,
-            connection_id,
-        };
-        (listed, older)
+/// A member that is found by the id in its card.
+#[derive(Debug)]
+struct ById(Member);
+
+/// What a shard lists; nothing of it is left when the shard goes, however that happens.
+#[derive(Debug)]
+pub(crate) struct Listings {
+    registry: Arc<Registry>,
+    shard: usize,
+}
+
+impl Listings {
+    pub(crate) fn new(registry: Arc<Registry>, shard: usize) -> Self {
+        Self { registry, shard }
+    }
+
+    /// Lists a connection. Returns those of the same client that give way, if the new one is exclusive: all that are listed
+    /// now are older.
+    pub(crate) fn add(&self, card: &Arc<Card>, key: Key, now_ms: u64) -> Vec<Member> {
+        let mut members = self.registry.lock();
+        let older = members.give_way(card, now_ms);
+        members.by_id.insert(ById(self.member(card, key)));
+        older
     }
 
     /// Lists a connection with what it reads now.
-    pub(crate) fn update(&self, card: &Arc<Card>) {
-        if let Some(member) = self.lock().by_id.get_mut(&card.connection_id) {
-            member.card = Arc::clone(card);
-        }
+    pub(crate) fn update(&self, card: &Arc<Card>, key: Key) {
+        let mut members = self.registry.lock();
+        members.by_id.replace(ById(self.member(card, key)));
     }
 
+    pub(crate) fn remove(&self, card: &Card) {
+        self.registry
+            .remove_where(|members| _ = members.remove(&card.connection_id));
+    }
+
+    fn member(&self, card: &Arc<Card>, key: Key) -> Member {
+        Member {
+            card: Arc::clone(card),
+            shard: self.shard,
+            key,
+        }
+    }
+}
+
+impl Drop for Listings {
+    fn drop(&mut self) {
+        self.registry
+            .remove_where(|members| members.retain(|ById(member)| member.shard != self.shard));
+    }
+}
+
+impl Registry {
     pub(crate) fn find(&self, connection_id: Uuid) -> Option<Member> {
-        self.lock().by_id.get(&connection_id).cloned()
+        let members = self.lock();
+        members
+            .by_id
+            .get(&connection_id)
+            .map(|ById(member)| member.clone())
     }
 
     pub(crate) fn cards(&self) -> Vec<Arc<Card>> {
         let members = self.lock();
-        let cards = members.by_id.values();
-        cards.map(|member| Arc::clone(&member.card)).collect()
+        let cards = members.by_id.iter();
+        cards.map(|ById(member)| Arc::clone(&member.card)).collect()
     }
 
     /// Whether this process gave way to a newer one and is not to come back yet.
@@ -89,6 +125,14 @@ impl Registry {
         }
     }
 
+    fn remove_where(&self, remove: impl FnOnce(&mut HashSet<ById>)) {
+        let mut members = self.lock();
+        remove(&mut members.by_id);
+        if members.by_id.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,13 +141,14 @@ impl Registry {
 impl Members {
     /// The older connections of a client whose new one is exclusive; their processes are remembered as replaced.
     fn give_way(&mut self, newest: &Card, now_ms: u64) -> Vec<Member> {
-        let Some(instance) = &newest.exclusive else {
+        let Some(instance) = newest.exclusive() else {
             return Vec::new();
         };
         let of_client = |member: &&Member| member.card.client == newest.client;
-        let older: Vec<_> = self.by_id.values().filter(of_client).cloned().collect();
+        let members = self.by_id.iter().map(|ById(member)| member);
+        let older: Vec<_> = members.filter(of_client).cloned().collect();
         for member in &older {
-            let replaced = member.card.exclusive.as_ref();
+            let replaced = member.card.exclusive();
             if let Some(replaced) = replaced.filter(|replaced| *replaced != instance) {
                 let key = (newest.client.clone(), Arc::clone(replaced));
                 self.replaced.insert(key, now_ms);
@@ -126,22 +171,25 @@ impl Members {
     }
 }
 
-/// Keeps a connection in the registry.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    registry: Arc<Registry>,
-    connection_id: Uuid,
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        let mut members = self.registry.lock();
-        members.by_id.remove(&self.connection_id);
-        if members.by_id.is_empty() {
-            self.registry.emptied.notify_waiters();
-        }
+impl Borrow<Uuid> for ById {
+    fn borrow(&self) -> &Uuid {
+        &self.0.card.connection_id
     }
 }
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.card.connection_id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.card.connection_id == other.0.card.connection_id
+    }
+}
+
+impl Eq for ById {}
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +198,13 @@ mod tests {
     use super::*;
     use crate::fanout::index::Kinds;
 
-    fn member(client: &str, instance: Option<&str>) -> Member {
+    /// A shard with a connection of that client.
+    fn list(
+        registry: &Arc<Registry>,
+        client: &str,
+        instance: Option<&str>,
+        now_ms: u64,
+    ) -> (Listings, Vec<Member>) {
         let card = Card::new(
             ClientId::parse(client, "clientId").expect("valid"),
             Vec::new(),
@@ -164,25 +218,24 @@ mod tests {
             slot: 0,
             generation: 0,
         };
-        Member {
-            card: Arc::new(card),
-            shard: 0,
-            key,
-        }
+        let shard = registry.lock().by_id.len();
+        let listings = Listings::new(Arc::clone(registry), shard);
+        let older = listings.add(&Arc::new(card), key, now_ms);
+        (listings, older)
     }
 
     #[test]
     fn the_newest_exclusive_process_replaces_all_others_of_its_client_for_ten_minutes() {
         let registry = Arc::new(Registry::default());
-        let (_first, older) = registry.list(member("alice", Some("one")), 0);
+        let (_first, older) = list(&registry, "alice", Some("one"), 0);
         assert!(older.is_empty());
-        let (_shared, older) = registry.list(member("alice", None), 0);
+        let (_shared, older) = list(&registry, "alice", None, 0);
         assert!(
             older.is_empty(),
             "one that is not exclusive replaces nobody"
         );
-        let (_other, _) = registry.list(member("bob", Some("one")), 0);
-        let (_second, older) = registry.list(member("alice", Some("two")), 1_000);
+        let (_other, _) = list(&registry, "bob", Some("one"), 0);
+        let (_second, older) = list(&registry, "alice", Some("two"), 1_000);
         assert_eq!(older.len(), 2);
         let alice = ClientId::parse("alice", "clientId").expect("valid");
         let replaced = |instance: &str, at| registry.was_replaced(&alice, &instance.into(), at);
@@ -193,8 +246,8 @@ mod tests {
     #[test]
     fn a_process_that_comes_again_replaces_its_own_older_connection_and_may_stay() {
         let registry = Arc::new(Registry::default());
-        let (_first, _) = registry.list(member("alice", Some("one")), 0);
-        let (_again, older) = registry.list(member("alice", Some("one")), 0);
+        let (_first, _) = list(&registry, "alice", Some("one"), 0);
+        let (_again, older) = list(&registry, "alice", Some("one"), 0);
         assert_eq!(older.len(), 1);
         let alice = ClientId::parse("alice", "clientId").expect("valid");
         assert!(!registry.was_replaced(&alice, &"one".into(), 1));
@@ -203,9 +256,9 @@ mod tests {
     #[test]
     fn what_is_remembered_of_replaced_processes_is_bounded() {
         let registry = Arc::new(Registry::default());
-        let mut older = registry.list(member("alice", Some("0")), 0).0;
+        let mut older = list(&registry, "alice", Some("0"), 0).0;
         for n in 1..REPLACED_MAX as u64 + 10 {
-            older = registry.list(member("alice", Some(&n.to_string())), n).0;
+            older = list(&registry, "alice", Some(&n.to_string()), n).0;
         }
         drop(older);
         assert!(registry.lock().replaced.len() <= REPLACED_MAX);

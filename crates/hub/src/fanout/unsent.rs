@@ -10,8 +10,12 @@ use super::note::{Awaited, Note};
 
 #[derive(Default)]
 pub(crate) struct Unsent {
-    rests: VecDeque<Unwritten>,
+    /// Never an empty queue: nearly every connection has none nearly always.
+    rests: Option<Box<Rests>>,
 }
+
+#[derive(Default)]
+struct Rests(VecDeque<Unwritten>);
 
 struct Unwritten {
     rest: Rest,
@@ -26,7 +30,7 @@ enum Rest {
 
 impl Unsent {
     pub(crate) fn is_empty(&self) -> bool {
-        self.rests.is_empty()
+        self.rests.is_none()
     }
 
     pub(crate) fn push(&mut self, bytes: Vec<u8>) {
@@ -49,7 +53,8 @@ impl Unsent {
 
     fn push_rest(&mut self, rest: Rest, completes: Option<Arc<Awaited>>) {
         if !rest.bytes().is_empty() {
-            self.rests.push_back(Unwritten { rest, completes });
+            let rests = self.rests.get_or_insert_default();
+            rests.0.push_back(Unwritten { rest, completes });
         }
     }
 
@@ -59,8 +64,11 @@ impl Unsent {
         socket: &mut impl Write,
         notes: &mut Vec<Note>,
     ) -> io::Result<usize> {
-        let slices: Vec<_> = self
-            .rests
+        let Some(rests) = &self.rests else {
+            return Ok(0);
+        };
+        let slices: Vec<_> = rests
+            .0
             .iter()
             .take(64)
             .map(|unwritten| IoSlice::new(unwritten.rest.bytes()))
@@ -74,16 +82,19 @@ impl Unsent {
     }
 
     fn consume(&mut self, mut written: usize, notes: &mut Vec<Note>) {
-        while let Some(Unwritten { rest, completes }) = self.rests.front_mut() {
+        let Some(rests) = &mut self.rests else {
+            return;
+        };
+        while let Some(Unwritten { rest, completes }) = rests.0.front_mut() {
             let len = rest.bytes().len();
             if written < len {
                 return rest.skip(written);
             }
             written -= len;
             notes.extend(completes.take().map(Note::Sent));
-            self.rests.pop_front();
+            rests.0.pop_front();
         }
-        self.rests = VecDeque::new();
+        self.rests = None;
     }
 }
 

@@ -50,7 +50,7 @@ impl<S: Write> Shard<S> {
             index.remove(key.slot, &old.client, &old.topics);
             index.insert(key.slot, &new.client, &new.topics, new.kinds);
             drop(index);
-            self.registry.update(&new);
+            self.listings.update(&new, key);
         }
         let mut text = Vec::new();
         cursor::write(&mut text, &self.epoch, released, released, &[]);

@@ -5,11 +5,12 @@
 
 mod control;
 mod handle;
+#[cfg(test)]
+mod sizes;
 mod timers;
 
 use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tidings_store::ReadError;
@@ -25,7 +26,7 @@ use super::jitter::Jitter;
 use super::metrics::{ClosedLabels, Metrics, Tally};
 use super::note::Note;
 use super::opening::Opening;
-use super::registry::{Listed, Member, Registry};
+use super::registry::{Listings, Member, Registry};
 use super::ring::Ring;
 use super::settings::Settings;
 use super::wheel::Wheel;
@@ -44,11 +45,10 @@ pub(crate) struct Key {
 const GENERATION_MAX: u32 = u32::MAX >> 1;
 
 pub(crate) struct Shard<S> {
-    number: usize,
     settings: Settings,
     epoch: Arc<str>,
     index: Arc<RwLock<SubjectIndex>>,
-    registry: Arc<Registry>,
+    listings: Listings,
     metrics: Metrics,
     slots: Vec<Berth<S>>,
     free: Vec<Slot>,
@@ -96,7 +96,6 @@ struct Resident<S> {
     end: Option<End>,
     /// The earliest moment for which the wheel holds this connection.
     armed: u64,
-    _listed: Listed,
 }
 
 impl<S: Write> Shard<S> {
@@ -110,12 +109,11 @@ impl<S: Write> Shard<S> {
             metrics,
         } = setup;
         Self {
-            number: handle.number,
             ring: Ring::new(released, settings.ring_bytes_max, settings.ring_frames_max),
             settings,
             epoch,
             index: Arc::clone(&handle.index),
-            registry,
+            listings: Listings::new(registry, handle.number),
             metrics,
             slots: Vec::new(),
             free: Vec::new(),
@@ -157,12 +155,7 @@ impl<S: Write> Shard<S> {
         self.write_index()
             .insert(slot, &card.client, &card.topics, card.kinds);
         self.notes.push(Note::Attached(card.client.clone()));
-        let member = Member {
-            card: Arc::clone(&card),
-            shard: self.number,
-            key,
-        };
-        let (listed, older) = self.registry.list(member, now.wall_ms);
+        let older = self.listings.add(&card, key, now.wall_ms);
         self.replaced.extend(older);
         self.metrics.opened.inc();
         self.metrics.connections.inc();
@@ -173,7 +166,6 @@ impl<S: Write> Shard<S> {
             touched: false,
             counted_behind: true,
             armed: u64::MAX,
-            _listed: listed,
             connection: Connection::new(socket(key), opening),
         };
         self.slots[slot as usize].resident = Some(resident);
@@ -284,9 +276,9 @@ impl<S: Write> Shard<S> {
         let card = &resident.connection.card;
         self.write_index()
             .remove(key.slot, &card.client, &card.topics);
+        self.listings.remove(card);
         self.metrics.connections.dec();
-        let queued = card.queued.load(Ordering::Relaxed);
-        self.metrics.queued.dec_by(as_gauge(queued));
+        self.metrics.queued.dec_by(as_gauge(card.queued()));
         if resident.counted_behind {
             self.metrics.connections_behind.dec();
         }
@@ -379,11 +371,7 @@ impl<S: Write> Shard<S> {
             return;
         };
         let queued = resident.connection.queued();
-        let before = resident
-            .connection
-            .card
-            .queued
-            .swap(queued, Ordering::Relaxed);
+        let before = resident.connection.card.set_queued(queued);
         self.metrics
             .queued
             .inc_by(as_gauge(queued) - as_gauge(before));
