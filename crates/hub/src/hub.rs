@@ -267,6 +267,7 @@ async fn take_care(hub: Arc<Hub>, fail: watch::Sender<bool>) {
                     fail.send_replace(true);
                 }
                 memory::purge();
+                hub.fanout.purge();
             }
         }
     }

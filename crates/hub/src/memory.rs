@@ -16,8 +16,8 @@ pub(crate) fn purge_soon() {
     }
 }
 
-/// To be called now and then: the allocator has no thread of its own, and memory that nobody asks for any more would stay
-/// until somebody asks for some.
+/// To be called now and then on each thread that allocates for others: the allocator has no thread of its own, and memory
+/// that a thread asks for no more would stay until it asks for some.
 pub(crate) fn purge() {
     // SAFETY: it takes no pointer, and any thread may call it at any time.
     #[allow(unsafe_code)]

@@ -17,6 +17,7 @@ use super::inbox::{Control, Inbox, Item};
 use super::note::Observer;
 use super::shard::{Key, Shard};
 use crate::http::Seat;
+use crate::memory;
 
 /// The inbox's own token; no connection has it, since slots count from 0.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -101,6 +102,7 @@ impl Driver {
                 Item::Answer(key, answer) => shard.answer(key, answer, now),
                 Item::Control(key, control) => shard.control(key, control, now),
                 Item::Retime(timing) => shard.retime(timing),
+                Item::Purge => memory::purge(),
                 Item::Drain { over_ms } => shard.drain(over_ms, now),
                 Item::Attach(stream, opening, seat) => {
                     let stream = TcpStream::from_std(stream);

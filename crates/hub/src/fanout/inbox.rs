@@ -32,6 +32,8 @@ pub(crate) enum Item {
     /// Change or close one connection, if it is still there.
     Control(Key, Control),
     Retime(Timing),
+    /// Give back the memory that the shard's thread holds unused.
+    Purge,
     /// Close all streams, spread over so many milliseconds.
     Drain {
         over_ms: u64,

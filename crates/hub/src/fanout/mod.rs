@@ -246,6 +246,13 @@ impl Fanout {
         }
     }
 
+    /// Has each shard give back the memory that its thread holds unused.
+    pub(crate) fn purge(&self) {
+        for shard in self.shards.iter() {
+            shard.inbox.push(Item::Purge);
+        }
+    }
+
     /// Completes when no stream is left.
     pub(crate) async fn emptied(&self) {
         self.registry.emptied().await;

@@ -67,9 +67,11 @@ impl Pending {
 
     /// Whether the ring still has all of it.
     pub(crate) fn is_held_by(&self, ring: &Ring) -> bool {
-        self.iter()
-            .next()
-            .is_none_or(|oldest| oldest >= ring.base())
+        match &self.frames {
+            Frames::None => true,
+            Frames::One(oldest) => *oldest >= ring.base(),
+            Frames::Queue(queue) => queue.0.front().is_none_or(|oldest| *oldest >= ring.base()),
+        }
     }
 
     pub(crate) fn remove(&mut self, seq: Seq, frame_len: usize) {
@@ -87,13 +89,13 @@ impl Pending {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = Seq> {
-        let (oldest, newest) = match &self.frames {
-            Frames::None => (&[][..], &[][..]),
-            Frames::One(seq) => (std::slice::from_ref(seq), &[][..]),
-            Frames::Queue(queue) => queue.0.as_slices(),
-        };
-        oldest.iter().chain(newest).copied()
+    /// All of it in order, in two pieces.
+    fn slices(&self) -> [&[Seq]; 2] {
+        match &self.frames {
+            Frames::None => [&[], &[]],
+            Frames::One(seq) => [std::slice::from_ref(seq), &[]],
+            Frames::Queue(queue) => queue.0.as_slices().into(),
+        }
     }
 
     /// Chooses what to write next. Priority reorders only when more is pending than one write takes.
@@ -106,21 +108,24 @@ impl Pending {
     }
 
     fn choose_in_order(&self, mut trial: Place, view: &mut View<'_>) {
-        for seq in self.iter() {
-            if view.chunk.is_full(view.limits.write_bytes) {
-                return;
-            }
-            let frame = frame(view.ring, seq);
-            let sent = if frame.durable {
-                trial.advance(frame.position);
-                Sent::InOrder {
-                    seq,
-                    covered: trial.scan(),
+        for slice in self.slices() {
+            for seq in slice {
+                let seq = *seq;
+                if view.chunk.is_full(view.limits.write_bytes) {
+                    return;
                 }
-            } else {
-                Sent::LiveOnly { seq }
-            };
-            choose(seq, &trial, sent, view);
+                let frame = frame(view.ring, seq);
+                let sent = if frame.durable {
+                    trial.advance(frame.position);
+                    Sent::InOrder {
+                        seq,
+                        covered: trial.scan(),
+                    }
+                } else {
+                    Sent::LiveOnly { seq }
+                };
+                choose(seq, &trial, sent, view);
+            }
         }
     }
 
@@ -128,7 +133,7 @@ impl Pending {
     fn choose_by_priority(&self, mut trial: Place, view: &mut View<'_>) {
         let mut waiting: [VecDeque<Seq>; 4] = Default::default();
         let mut durable = VecDeque::new();
-        for seq in self.iter() {
+        for seq in self.slices().into_iter().flatten().copied() {
             let frame = frame(view.ring, seq);
             waiting[usize::from(frame.priority.min(3))].push_back(seq);
             if frame.durable {
